@@ -13,14 +13,19 @@ void mr_on_out_of_memory(void (*handler)(size_t bytes))
     out_of_memory = handler;
 }
 
-static void *or_die(void *memory, size_t bytes)
+_Noreturn void mr_out_of_memory(size_t bytes)
 {
-    if (memory || bytes == 0)
-        return memory;
     if (out_of_memory)
         out_of_memory(bytes);
     fprintf(stderr, "millrace: out of memory: %zu bytes\n", bytes);
     abort();
+}
+
+static void *or_die(void *memory, size_t bytes)
+{
+    if (!memory && bytes > 0)
+        mr_out_of_memory(bytes);
+    return memory;
 }
 
 void *mr_alloc(size_t bytes)

@@ -11,6 +11,9 @@ void *mr_resize(void *memory, size_t bytes);
 char *mr_copy_text(const char *text);
 void mr_free(void *memory); /* NULL is allowed */
 
+/* Calls the handler; for other sources of memory than malloc. */
+_Noreturn void mr_out_of_memory(size_t bytes);
+
 /* A zeroed object. */
 #define mr_new(type) ((type *)mr_alloc_zero(1, sizeof(type)))
 

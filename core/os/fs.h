@@ -33,11 +33,12 @@ struct mr_fs {
                       mr_error *error);
     void (*close)(struct mr_file *file); /* NULL is allowed */
 
+    /* Opened DIRECT: buffer, size and offset of reads and writes are multiples of 4096. */
+
     /* Fills buffer, or stops at the end of the file: *got says how far. */
     mr_status (*read)(struct mr_file *file, void *buffer, size_t size, uint64_t offset, size_t *got,
                       mr_error *error);
-    /* Writes all or fails; what a failed write left is undefined. Opened DIRECT: buffer, size and
-     * offset are multiples of 4096. */
+    /* Writes all or fails; what a failed write left is undefined. */
     mr_status (*write)(struct mr_file *file, const void *buffer, size_t size, uint64_t offset,
                        mr_error *error);
     /* Makes what was written, and the size, durable (fdatasync). After a failure the state of what
@@ -67,11 +68,13 @@ struct mr_fs {
 
 struct mr_fs *mr_fs_posix(void); /* valid for the life of the process */
 
-/* Reads a whole file of at most limit bytes into fresh memory: release with mr_free(). LIMIT. */
+/* Reads a whole file of at most limit bytes into fresh memory: release with mr_free(). LIMIT,
+ * NOT_FOUND, IO. */
 mr_status mr_fs_read_all(struct mr_fs *fs, const char *path, size_t limit, uint8_t **data,
                          size_t *size, mr_error *error);
 
-/* Replaces path with these bytes in one durable step: path.tmp, sync, rename, sync of directory. */
+/* Replaces path with these bytes in one durable step: path.tmp, sync, rename, sync of directory.
+ * After a failure path has the old bytes or the new ones: which of them may change at a crash. */
 mr_status mr_fs_replace(struct mr_fs *fs, const char *directory, const char *path, mr_bytes bytes,
                         mr_error *error);
 
