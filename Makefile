@@ -1,0 +1,259 @@
+# millrace - one Makefile, not recursive; all output goes to build/$(BUILD)/.
+#
+#   make                      the libraries and the millrace program
+#   make demo                 see it work on real data
+#   make test BUILD=asan      the tests, under AddressSanitizer and UBSan
+#   make test T=frame         only the tests whose name contains "frame"
+#   make V=1                  show the commands in full
+#   make help                 every target
+
+BUILD   ?= release
+T       ?=
+CASES   ?= 1000000
+SECONDS ?= 60
+PREFIX  ?= /usr/local
+DESTDIR ?=
+O       ?= build/$(BUILD)
+VERSION := $(shell sed -n 's/^.define MR_VERSION "\(.*\)"/\1/p' core/millrace.h)
+ABI     := 0
+
+all:
+
+# ---- flags -----------------------------------------------------------------------------
+
+CFLAGS   ?= -g
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
+            -Wmissing-prototypes -Wvla -Wwrite-strings -Wformat=2 -Wundef
+ifdef WERROR
+WARNINGS += -Werror
+endif
+
+MODE_release := -O2
+MODE_debug   := -O0
+MODE_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+MODE_tsan    := -O1 -fsanitize=thread
+MODE_cover   := -O0 --coverage
+MODE_fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+ifndef MODE_$(BUILD)
+$(error BUILD=$(BUILD) is none of release debug asan tsan cover fuzz)
+endif
+ifeq ($(BUILD),fuzz)
+CC := clang
+endif
+
+ALL_CPPFLAGS := -D_GNU_SOURCE -Icore -Iproducer -Iconsumer -Itests $(CPPFLAGS)
+ALL_CFLAGS   := -std=c11 -pthread -fPIC -fno-semantic-interposition $(WARNINGS) \
+                $(MODE_$(BUILD)) $(CFLAGS)
+ALL_LDFLAGS  := -pthread -Wl,--as-needed $(MODE_$(BUILD)) $(LDFLAGS)
+ALL_LDLIBS   := -lzstd -lxxhash $(LDLIBS)
+
+# ---- what is built from what -----------------------------------------------------------
+# A new file in one of these folders is built without an edit here.
+
+core_src     := $(wildcard core/*.c core/*/*.c)
+producer_src := $(wildcard producer/*.c)
+consumer_src := $(wildcard consumer/*.c)
+tools_src    := $(wildcard tools/*.c tools/*/*.c)
+support_src  := $(wildcard tests/support/*.c)
+test_src     := $(wildcard $(patsubst %,tests/%/test_*.c,unit api clients crash))
+fuzz_src     := $(wildcard tests/fuzz/fuzz_*.c)
+bench_src    := $(wildcard tests/bench/bench_*.c)
+src          := $(core_src) $(producer_src) $(consumer_src) $(tools_src) $(support_src) \
+                $(test_src) $(fuzz_src) $(bench_src) tests/fuzz/replay.c
+headers      := $(foreach d,core producer consumer tools tests,$(wildcard $d/*.h $d/*/*.h))
+scripts      := .ci/run .ci/deps $(wildcard tests/*.sh tests/*/*.sh tools/*/*.sh)
+
+# The libraries, dependants first: each is NAME.a and NAME.so, from the folder's public header.
+libraries    := $(if $(producer_src),libmillrace-producer) $(if $(consumer_src),libmillrace-consumer) \
+                libmillrace
+public       := $(wildcard core/millrace.h producer/millrace-producer.h consumer/millrace-consumer.h)
+
+objects       = $(patsubst %.c,$O/%.o,$1)
+archives     := $(patsubst %,$O/%.a,$(libraries))
+shared       := $(patsubst %,$O/%.so,$(libraries))
+program      := $(if $(tools_src),$O/millrace)
+support      := $(if $(support_src),$O/tests/support.a)
+tests        := $(patsubst %.c,$O/%,$(test_src))
+replays      := $(patsubst %.c,$O/%_replay,$(fuzz_src))
+fuzzers      := $(patsubst %.c,$O/%,$(fuzz_src))
+benches      := $(patsubst %.c,$O/%,$(bench_src))
+shells       := $(wildcard tests/tools/*.sh)
+
+.PHONY: all
+all: $(archives) $(shared) $(program)       ## the libraries and the program (BUILD=release|debug|...)
+
+$O/libmillrace.a:          $(call objects,$(core_src))
+$O/libmillrace-producer.a: $(call objects,$(producer_src))
+$O/libmillrace-consumer.a: $(call objects,$(consumer_src))
+$O/libmillrace.so:          core/millrace.h $O/libmillrace.a
+$O/libmillrace-producer.so: producer/millrace-producer.h $O/libmillrace-producer.a $O/libmillrace.a
+$O/libmillrace-consumer.so: consumer/millrace-consumer.h $O/libmillrace-consumer.a $O/libmillrace.a
+$O/tests/support.a:        $(call objects,$(support_src))
+
+$(program): $(call objects,$(tools_src)) $(archives)
+$(tests) $(benches): $O/%: $O/%.o $(support) $(archives)
+$(replays): $O/%_replay: $O/%.o $O/tests/fuzz/replay.o $(support) $(archives)
+$(fuzzers): $O/%: $O/%.o $(support) $(archives)
+$(fuzzers): ALL_LDFLAGS += -fsanitize=fuzzer
+$(tests) $(benches) $(replays) $(fuzzers): ALL_LDLIBS += -lcmocka -lcrypto
+
+# ---- rules -----------------------------------------------------------------------------
+
+ifeq ($(V),)
+Q   := @
+say  = @printf '  %-6s %s\n' $1 $2;
+else
+say  =
+endif
+
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+$O/%.o: %.c $O/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(archives) $(support):
+	$(call say,AR,$@)rm -f $@ && $(AR) rcsD $@ $^
+
+# Exports what the public header declares, and nothing else.
+$(shared): $O/%.so:
+	@{ echo 'MILLRACE_$(ABI) { global:'; \
+	   $(CC) -Icore -E -P $< | sed -nE 's/^.*\b(mr_[a-z0-9_]+)\(.*$$/\1;/p' | sort -u; \
+	   echo 'local: *; };'; } > $O/$*.map
+	$(call say,LD,$@)$(CC) -shared $(ALL_LDFLAGS) -Wl,-soname,$*.so.$(ABI) \
+	 -Wl,--version-script=$O/$*.map -o $@ -Wl,--whole-archive $(word 2,$^) -Wl,--no-whole-archive \
+	 $(wordlist 3,9,$^) $(ALL_LDLIBS)
+	@ln -sf $*.so $@.$(ABI)
+
+$(program) $(tests) $(benches) $(replays) $(fuzzers):
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
+# Rebuilds when the compiler or its flags change.
+$O/flags: FORCE | deps
+	@mkdir -p $(@D)
+	@{ echo '$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS)'; $(CC) --version; } > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+FORCE:
+
+-include $(patsubst %.c,$O/%.d,$(src))
+
+# ---- what must be installed ------------------------------------------------------------
+
+needs_test  := test
+needs_bench := test
+needs_cover := test
+needs_fuzz  := test fuzz
+needs_lint  := lint
+needs_format := lint
+needs_ci    := test lint fuzz
+needs_deps  := test lint fuzz
+needs_test-crash := test
+
+.PHONY: deps
+deps:                                       ## install the packages that are missing, saying which
+	@CC='$(CC)' .ci/deps build $(sort $(foreach goal,$(MAKECMDGOALS),$(needs_$(goal))))
+
+# ---- tests -----------------------------------------------------------------------------
+
+picked = $(if $T,$(foreach t,$1,$(if $(findstring $T,$(notdir $t)),$t)),$1)
+run    = CC='$(CC)' CFLAGS='$(ALL_CFLAGS)' LDFLAGS='$(ALL_LDFLAGS)' LDLIBS='$(ALL_LDLIBS)' \
+         O='$(abspath $O)' MILLRACE='$(abspath $(program))' tests/run.sh
+
+.PHONY: test test-crash demo bench fuzz run-fuzzers cover
+test: $(call picked,$(tests) $(replays)) $(if $(call picked,$(shells)),all) $(program) ## every test (T=name picks some, BUILD=asan|tsan checks more)
+	$(Q)$(run) $(call picked,$(tests) $(replays) $(shells))
+
+test-crash: $(filter $O/tests/crash/%,$(call picked,$(tests))) $(program) ## many more simulated power cuts: CASES=1000000, MR_SEED=
+	$(Q)MR_CASES=$(CASES) TEST_TIMEOUT=86400 $(run) $(filter $O/tests/crash/%,$(call picked,$(tests)))
+
+demo: all                                   ## the main job on real data, in under a minute
+	$(Q)MILLRACE='$(abspath $(program))' tools/labs/demo.sh
+
+bench: $(call picked,$(benches)) $(program) ## how fast, beside the machine's own limits (T=name picks some)
+	$(Q)for b in $(call picked,$(benches)); do MILLRACE='$(abspath $(program))' $$b || exit; done
+
+fuzz:                                       ## fuzz each decoder for SECONDS=60 (T=name picks some)
+	$(Q)$(MAKE) BUILD=fuzz run-fuzzers
+run-fuzzers: $(call picked,$(fuzzers))
+	$(Q)for f in $^; do name=$${f##*/fuzz_}; found=$O/corpus/$$name; saved=tests/fuzz/corpus/$$name; \
+	 echo "== $$name"; mkdir -p $$found; [ -d $$saved ] || saved=; \
+	 $$f -max_total_time=$(SECONDS) -artifact_prefix=$O/$$name- $$found $$saved || exit; done
+
+cover:                                      ## line coverage of the tests
+	$(Q)$(MAKE) BUILD=cover test
+	$(Q)tests/lint/cover.sh build/cover
+
+# ---- habits ----------------------------------------------------------------------------
+
+.PHONY: lint lint-format lint-headers lint-symbols format report
+lint: lint-format lint-headers lint-symbols ## the checks that need no test run
+	$(call say,LINT,layers)tests/lint/layers.sh
+	$(call say,LINT,tree)tests/lint/tree.sh
+	$(call say,LINT,promises)tests/lint/promises.sh
+	$(call say,LINT,scripts)shellcheck -x $(scripts)
+
+lint-format: | deps
+	$(call say,LINT,format)clang-format --dry-run --Werror $(src) $(headers)
+
+lint-headers: $(patsubst %.h,$O/%.h.ok,$(headers)) $(patsubst %.h,$O/%.hpp.ok,$(public))
+
+$O/%.h.ok: %.h $O/flags
+	@mkdir -p $(@D)
+	$(call say,HDR,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -Wno-unused-function -fsyntax-only -xc $< && touch $@
+
+# The public headers are C++, too.
+$O/%.hpp.ok: %.h $O/flags
+	@mkdir -p $(@D)
+	$(call say,HDR++,$<)$(CXX) -Icore -std=c++17 -Wall -Wextra -pedantic -Werror -fsyntax-only -xc++ $< && touch $@
+
+lint-symbols: $(archives) $(shared)
+	$(call say,LINT,symbols)tests/lint/symbols.sh $O $(libraries)
+
+format: | deps                              ## clang-format every file
+	$(Q)clang-format -i $(src) $(headers)
+
+report:                                     ## the longest files and functions: where to look next
+	$(Q)tests/lint/report.sh
+
+compile_commands.json: Makefile             ## for clangd and clang-tidy
+	$(Q){ echo '['; sep=; for f in $(src); do \
+	  printf '%s{"directory":"%s","file":"%s","command":"%s"}' "$$sep" "$(CURDIR)" $$f \
+	    "$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c $$f"; sep=','; done; echo ']'; } > $@
+
+# ---- install ---------------------------------------------------------------------------
+
+bindir     := $(DESTDIR)$(PREFIX)/bin
+libdir     := $(DESTDIR)$(PREFIX)/lib
+includedir := $(DESTDIR)$(PREFIX)/include
+mandir     := $(DESTDIR)$(PREFIX)/share/man/man1
+bashdir    := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+
+.PHONY: install uninstall clean help ci
+install: all                                ## to DESTDIR/PREFIX: program, libraries, headers, man page, completion
+	$(Q)install -d $(bindir) $(libdir)/pkgconfig $(includedir) $(mandir) $(bashdir)
+	$(Q)install -m 755 $(program) $(bindir)
+	$(Q)install -m 644 $(public) $(includedir)
+	$(Q)install -m 644 $(archives) $(libdir)
+	$(Q)for lib in $(libraries); do \
+	  install -m 755 $O/$$lib.so $(libdir)/$$lib.so.$(VERSION) && \
+	  ln -sf $$lib.so.$(VERSION) $(libdir)/$$lib.so.$(ABI) && \
+	  ln -sf $$lib.so.$(ABI) $(libdir)/$$lib.so && \
+	  sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' tools/pkgconfig/$${lib#lib}.pc.in \
+	    > $(libdir)/pkgconfig/$${lib#lib}.pc || exit; done
+	$(Q)for f in $(wildcard tools/man/*.1); do install -m 644 $$f $(mandir) || exit; done
+	$(Q)for f in $(wildcard tools/completions/millrace); do install -m 644 $$f $(bashdir) || exit; done
+
+uninstall:                                  ## undo install
+	$(Q)rm -f $(bindir)/millrace $(libdir)/libmillrace.* $(libdir)/libmillrace-*.* \
+	  $(includedir)/millrace*.h $(libdir)/pkgconfig/millrace*.pc $(mandir)/millrace*.1 \
+	  $(bashdir)/millrace
+
+ci:                                         ## what the gate runs: lint, builds, tests plain and under sanitizers
+	$(Q).ci/run
+
+clean:                                      ## remove build/
+	$(Q)rm -rf build compile_commands.json
+
+help:                                       ## this list
+	$(Q)sed -nE 's/^([a-z_.-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 24
