@@ -1,0 +1,29 @@
+#!/bin/sh
+# Runs the benchmarks given, one after the other, and ends with one table of all ratios.
+# The exit status tells that a benchmark went wrong, not that a target was missed: speed depends on
+# the machine and on who else uses it.
+set -u
+lines=$(mktemp)
+trap 'rm -f "$lines"' EXIT
+status=0
+for program; do
+    echo "== ${program##*/}"
+    # $? of the program, not of tee
+    { "$program" || echo "# ${program##*/}: FAILED"; } | tee -a "$lines"
+done
+grep -q '^# .*: FAILED$' "$lines" && status=1
+awk '
+    function shown(name) {
+        return name in value ? sprintf("%.*f %s", value[name] < 100 ? 2 : 0, value[name], unit[name]) \
+                             : "-"
+    }
+    $3 != "of" && NF >= 3 && $1 != "#" { value[$1] = $2; unit[$1] = $3 }
+    $3 == "of" {
+        if (!rows++)
+            printf "\n%-34s %20s   %-36s %20s %8s  %-8s\n", "what", "measured", "limit", "measured",
+                "ratio", "target"
+        limit = substr($4, 1, length($1) + 1) == $1 "." ? substr($4, length($1) + 2) : $4
+        printf "%-34s %20s   %-36s %20s %8.2f  %-2s %-5s %s\n", $1, shown($1), limit, shown($4),
+            $2, $6, substr($7, 1, length($7) - 1), $8
+    }' "$lines"
+exit $status
