@@ -54,12 +54,12 @@ core_src     := $(wildcard core/*.c core/*/*.c)
 producer_src := $(wildcard producer/*.c)
 consumer_src := $(wildcard consumer/*.c)
 tools_src    := $(wildcard tools/*.c tools/*/*.c)
-support_src  := $(wildcard tests/support/*.c)
 test_src     := $(wildcard $(patsubst %,tests/%/test_*.c,unit api clients crash))
 fuzz_src     := $(wildcard tests/fuzz/fuzz_*.c)
 bench_src    := $(wildcard tests/bench/bench_*.c)
+support_src  := $(wildcard tests/support/*.c tests/bench/bench.c)
 src          := $(core_src) $(producer_src) $(consumer_src) $(tools_src) $(support_src) \
-                $(test_src) $(fuzz_src) $(bench_src) tests/fuzz/replay.c
+                $(test_src) $(fuzz_src) $(bench_src) tests/fuzz/replay.c tests/bench/bench.c
 headers      := $(foreach d,core producer consumer tools tests,$(wildcard $d/*.h $d/*/*.h))
 scripts      := .ci/run .ci/deps $(wildcard tests/*.sh tests/*/*.sh tools/*/*.sh)
 
@@ -91,6 +91,7 @@ $O/libmillrace-consumer.so: consumer/millrace-consumer.h $O/libmillrace-consumer
 $O/tests/support.a:        $(call objects,$(support_src))
 
 $(program): $(call objects,$(tools_src)) $(archives)
+$(benches): $O/tests/bench/bench.o
 $(tests) $(benches): $O/%: $O/%.o $(support) $(archives)
 $(replays): $O/%_replay: $O/%.o $O/tests/fuzz/replay.o $(support) $(archives)
 $(fuzzers): $O/%: $O/%.o $(support) $(archives)
@@ -170,8 +171,8 @@ test-crash: $(filter $O/tests/crash/%,$(call picked,$(tests))) $(program) ## man
 demo: all                                   ## the main job on real data, in under a minute
 	$(Q)MILLRACE='$(abspath $(program))' tools/labs/demo.sh
 
-bench: $(call picked,$(benches)) $(program) ## how fast, beside the machine's own limits (T=name picks some)
-	$(Q)for b in $(call picked,$(benches)); do MILLRACE='$(abspath $(program))' $$b || exit; done
+bench: $(call picked,$(benches))            ## how fast, beside the machine's own limits (T=name picks some)
+	$(Q)tests/bench/run.sh $(call picked,$(benches))
 
 fuzz:                                       ## fuzz each decoder for SECONDS=60 (T=name picks some)
 	$(Q)$(MAKE) BUILD=fuzz run-fuzzers

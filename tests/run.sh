@@ -9,6 +9,18 @@
 # of one that fails is printed. The last line is "N passed, N failed".
 set -uo pipefail
 
+# count LOG: prints its "PASSED FAILED SKIPPED" cases. A case that began and never ended has failed.
+count() {
+    awk '
+        /^\[ RUN      \]/ { failed += open; open = 1; next }
+        open && /\[       OK \]/ { passed++; open = 0 }
+        open && /\[  SKIPPED \]/ { skipped++; open = 0 }
+        open && /\[  FAILED  \]/ { failed++; open = 0 }
+        /^ok / { passed++ }
+        /^not ok / { failed++ }
+        END { print passed + 0, failed + open, skipped + 0 }' "$1"
+}
+
 # one PROGRAM: runs it, writes "PASSED FAILED SKIPPED" to its .sum and prints its line
 one() {
     local test=$1 name log status=0 passed=0 failed=0 skipped=0 start=$EPOCHREALTIME args=()
@@ -22,19 +34,15 @@ one() {
         args=("tests/fuzz/corpus/$(basename "${name%_replay}" | sed 's/^fuzz_//')")
         [ -d "${args[0]}" ] || args=()
     fi
-    timeout -k 10 "$TEST_TIMEOUT" "$test" "${args[@]}" > "$log" 2>&1 < /dev/null || status=$?
+    { timeout -k 10 "$TEST_TIMEOUT" "$test" "${args[@]}" > "$log" 2>&1 < /dev/null; } 2> /dev/null ||
+        status=$?
     chmod -R u+rwX "$TMPDIR"
     rm -rf "$TMPDIR"
 
-    if [[ $test = *.sh ]]; then
-        passed=$(grep -c '^ok ' "$log")
-        failed=$(grep -c '^not ok ' "$log")
-    elif [[ $test != *_replay ]]; then
-        passed=$(grep -c '\[       OK \]' "$log")
-        skipped=$(grep -c '\[  SKIPPED \] .*[^.:]$' "$log")
-        failed=$(($(grep -c '\[ RUN      \]' "$log") - passed - skipped))
+    if [[ $test != *_replay ]]; then
+        read -r passed failed skipped < <(count "$log")
     fi
-    if [ $status -ne 0 ] && [ "$failed" -le 0 ]; then
+    if [ $status -ne 0 ] && [ "$failed" -eq 0 ]; then
         failed=1 # it crashed, or ran out of time, between its cases
     elif [[ $test != *.sh && $test != *_replay ]] && [ $((passed + failed + skipped)) -eq 0 ]; then
         failed=1
