@@ -41,7 +41,7 @@ ifeq ($(BUILD),fuzz)
 CC := clang
 endif
 
-ALL_CPPFLAGS := -D_GNU_SOURCE -Icore -Iproducer -Iconsumer -Itests $(CPPFLAGS)
+ALL_CPPFLAGS := -D_GNU_SOURCE -Icore -Iproducer -Iconsumer -Itools -Itests $(CPPFLAGS)
 ALL_CFLAGS   := -std=c11 -pthread -fPIC -fno-semantic-interposition $(WARNINGS) \
                 $(MODE_$(BUILD)) $(CFLAGS)
 ALL_LDFLAGS  := -pthread -Wl,--as-needed $(MODE_$(BUILD)) $(LDFLAGS)
@@ -59,7 +59,7 @@ fuzz_src     := $(wildcard tests/fuzz/fuzz_*.c)
 bench_src    := $(wildcard tests/bench/bench_*.c)
 support_src  := $(wildcard tests/support/*.c tests/bench/bench.c)
 src          := $(core_src) $(producer_src) $(consumer_src) $(tools_src) $(support_src) \
-                $(test_src) $(fuzz_src) $(bench_src) tests/fuzz/replay.c tests/bench/bench.c
+                $(test_src) $(fuzz_src) $(bench_src) tests/fuzz/replay.c
 headers      := $(foreach d,core producer consumer tools tests,$(wildcard $d/*.h $d/*/*.h))
 scripts      := .ci/run .ci/deps $(wildcard tests/*.sh tests/*/*.sh tools/*/*.sh)
 
@@ -71,7 +71,8 @@ public       := $(wildcard core/millrace.h producer/millrace-producer.h consumer
 objects       = $(patsubst %.c,$O/%.o,$1)
 archives     := $(patsubst %,$O/%.a,$(libraries))
 shared       := $(patsubst %,$O/%.so,$(libraries))
-program      := $(if $(tools_src),$O/millrace)
+program      := $(if $(wildcard tools/millrace.c),$O/millrace)
+commands     := $(if $(tools_src),$O/tools.a)
 support      := $(if $(support_src),$O/tests/support.a)
 tests        := $(patsubst %.c,$O/%,$(test_src))
 replays      := $(patsubst %.c,$O/%_replay,$(fuzz_src))
@@ -88,13 +89,13 @@ $O/libmillrace-consumer.a: $(call objects,$(consumer_src))
 $O/libmillrace.so:          core/millrace.h $O/libmillrace.a
 $O/libmillrace-producer.so: producer/millrace-producer.h $O/libmillrace-producer.a $O/libmillrace.a
 $O/libmillrace-consumer.so: consumer/millrace-consumer.h $O/libmillrace-consumer.a $O/libmillrace.a
+$O/tools.a:                $(call objects,$(filter-out tools/millrace.c,$(tools_src)))
 $O/tests/support.a:        $(call objects,$(support_src))
 
-$(program): $(call objects,$(tools_src)) $(archives)
-$(benches): $O/tests/bench/bench.o
-$(tests) $(benches): $O/%: $O/%.o $(support) $(archives)
-$(replays): $O/%_replay: $O/%.o $O/tests/fuzz/replay.o $(support) $(archives)
-$(fuzzers): $O/%: $O/%.o $(support) $(archives)
+$(program): $O/tools/millrace.o $(commands) $(archives)
+$(tests) $(benches): $O/%: $O/%.o $(support) $(commands) $(archives)
+$(replays): $O/%_replay: $O/%.o $O/tests/fuzz/replay.o $(support) $(commands) $(archives)
+$(fuzzers): $O/%: $O/%.o $(support) $(commands) $(archives)
 $(fuzzers): ALL_LDFLAGS += -fsanitize=fuzzer
 $(tests) $(benches) $(replays) $(fuzzers): ALL_LDLIBS += -lcmocka -lcrypto
 
@@ -114,7 +115,7 @@ $O/%.o: %.c $O/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(archives) $(support):
+$(archives) $(support) $(commands):
 	$(call say,AR,$@)rm -f $@ && $(AR) rcsD $@ $^
 
 # Exports what the public header declares, and nothing else.
@@ -158,8 +159,8 @@ deps:                                       ## install the packages that are mis
 # ---- tests -----------------------------------------------------------------------------
 
 picked = $(if $T,$(foreach t,$1,$(if $(findstring $T,$(notdir $t)),$t)),$1)
-run    = CC='$(CC)' CFLAGS='$(ALL_CFLAGS)' LDFLAGS='$(ALL_LDFLAGS)' LDLIBS='$(ALL_LDLIBS)' \
-         O='$(abspath $O)' MILLRACE='$(abspath $(program))' tests/run.sh
+run    = CC='$(CC)' CXX='$(CXX)' TEST_CFLAGS='$(MODE_$(BUILD)) $(CFLAGS)' BUILD=$(BUILD) \
+         O='$O' MILLRACE='$(abspath $(program))' tests/run.sh
 
 .PHONY: test test-crash demo bench fuzz run-fuzzers cover
 test: $(call picked,$(tests) $(replays)) $(if $(call picked,$(shells)),all) $(program) ## every test (T=name picks some, BUILD=asan|tsan checks more)
@@ -171,8 +172,8 @@ test-crash: $(filter $O/tests/crash/%,$(call picked,$(tests))) $(program) ## man
 demo: all                                   ## the main job on real data, in under a minute
 	$(Q)MILLRACE='$(abspath $(program))' tools/labs/demo.sh
 
-bench: $(call picked,$(benches))            ## how fast, beside the machine's own limits (T=name picks some)
-	$(Q)tests/bench/run.sh $(call picked,$(benches))
+bench: $(call picked,$(benches)) $(program) ## how fast, beside the machine's own limits (T=name picks some)
+	$(Q)MILLRACE='$(abspath $(program))' tests/bench/run.sh $(call picked,$(benches))
 
 fuzz:                                       ## fuzz each decoder for SECONDS=60 (T=name picks some)
 	$(Q)$(MAKE) BUILD=fuzz run-fuzzers

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# The examples of the READMEs compile as a user would compile them, without a warning, and run in an
+# empty folder. An example is a block "```c" whose first line is "/* example: NAME.c */".
+# Each runs twice: an example must not mind the data it left behind.
+set -uo pipefail
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+archives=()
+for name in millrace-producer millrace-consumer millrace; do
+    [ ! -e "$O/lib$name.a" ] || archives+=("$O/lib$name.a")
+done
+mapfile -t readmes < <(find README.md core producer consumer -name README.md 2> /dev/null)
+
+awk -v folder="$work" '
+    /^```c$/ { block = 1; next }
+    /^```/ { if (file) close(file); file = ""; block = 0; next }
+    block && /^\/\* example: [a-z0-9_-]+\.c \*\/$/ { file = folder "/" $3 }
+    { block = 0 }
+    file { print > file }' "${readmes[@]}"
+
+# try NAME COMMAND...
+try() {
+    local name=$1
+    shift
+    if "$@"; then
+        echo "ok - $name"
+    else
+        echo "not ok - $name"
+    fi
+}
+
+count=0
+for source in "$work"/*.c; do
+    [ -e "$source" ] || continue
+    count=$((count + 1))
+    name=$(basename "$source" .c)
+    # shellcheck disable=SC2086 # flags are a list
+    try "example $name compiles" ${CC:-cc} -std=c11 -Wall -Wextra -Wpedantic -Werror ${TEST_CFLAGS:-} \
+        -Icore -Iproducer -Iconsumer -o "$work/$name" "$source" "${archives[@]}" \
+        -lzstd -lxxhash -pthread
+    mkdir "$work/$name.run"
+    try "example $name runs" eval "cd '$work/$name.run' && '$work/$name'"
+    try "example $name runs again" eval "cd '$work/$name.run' && '$work/$name'"
+done
+try "the READMEs hold examples" [ $count -gt 0 ]
+
+# C++ users include the same headers.
+for header in core/millrace.h producer/millrace-producer.h consumer/millrace-consumer.h; do
+    [ -e $header ] || continue
+    try "$header is C++" "${CXX:-c++}" -std=c++17 -Icore -Wall -Wextra -pedantic -Werror \
+        -fsyntax-only -x c++ $header
+done
