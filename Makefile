@@ -162,7 +162,7 @@ picked = $(if $T,$(foreach t,$1,$(if $(findstring $T,$(notdir $t)),$t)),$1)
 run    = CC='$(CC)' CXX='$(CXX)' TEST_CFLAGS='$(MODE_$(BUILD)) $(CFLAGS)' BUILD=$(BUILD) \
          O='$O' MILLRACE='$(abspath $(program))' tests/run.sh
 
-.PHONY: test test-crash demo bench fuzz run-fuzzers cover
+.PHONY: test test-crash demo bench fuzz run-fuzzers cover run-cover
 test: $(call picked,$(tests) $(replays)) $(if $(call picked,$(shells)),all) $(program) ## every test (T=name picks some, BUILD=asan|tsan checks more)
 	$(Q)$(run) $(call picked,$(tests) $(replays) $(shells))
 
@@ -176,15 +176,16 @@ bench: $(call picked,$(benches)) $(program) ## how fast, beside the machine's ow
 	$(Q)MILLRACE='$(abspath $(program))' tests/bench/run.sh $(call picked,$(benches))
 
 fuzz:                                       ## fuzz each decoder for SECONDS=60 (T=name picks some)
-	$(Q)$(MAKE) BUILD=fuzz run-fuzzers
+	$(Q)$(MAKE) --no-print-directory BUILD=fuzz run-fuzzers
 run-fuzzers: $(call picked,$(fuzzers))
 	$(Q)for f in $^; do name=$${f##*/fuzz_}; found=$O/corpus/$$name; saved=tests/fuzz/corpus/$$name; \
 	 echo "== $$name"; mkdir -p $$found; [ -d $$saved ] || saved=; \
 	 $$f -max_total_time=$(SECONDS) -artifact_prefix=$O/$$name- $$found $$saved || exit; done
 
 cover:                                      ## line coverage of the tests
-	$(Q)$(MAKE) BUILD=cover test
-	$(Q)tests/lint/cover.sh build/cover
+	$(Q)$(MAKE) --no-print-directory BUILD=cover run-cover
+run-cover: test
+	$(Q)tests/lint/cover.sh $O
 
 # ---- habits ----------------------------------------------------------------------------
 
