@@ -62,7 +62,7 @@ try "has the completion" [ -s "$root/usr/share/bash-completion/completions/millr
 try "links with the shared library" compile "$root/shared" $(pc Libs)
 try "runs with the shared library" env -C "$root" LD_LIBRARY_PATH="$lib" ./shared
 try "needs the library by its soname" grep -q 'libmillrace\.so\.[0-9]' \
-    <(ldd "$root/shared" && objdump -p "$root/shared")
+    <(objdump -p "$root/shared")
 # shellcheck disable=SC2046 # flags are a list
 try "links with the static library" compile "$root/static" "$lib/libmillrace.a" $(pc Libs.private)
 try "runs with the static library" env -C "$root" ./static
