@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/random.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,10 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -180,6 +183,29 @@ void mr_bench_need(mr_status status, const mr_error *error)
     exit(1);
 }
 
+int mr_bench_apart(void (*work)(void *context), void *context)
+{
+    pid_t pid = fork();
+    int how = 0;
+
+    mr_check(pid >= 0);
+    if (pid == 0) {
+        run.wrong = false;
+        work(context);
+        _exit(run.wrong);
+    }
+    mr_check(waitpid(pid, &how, 0) == pid);
+    return how;
+}
+
+void *mr_bench_share(size_t bytes)
+{
+    void *shared = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    mr_check(shared != MAP_FAILED);
+    return shared;
+}
+
 double mr_bench_setting(const char *name, double fallback)
 {
     const char *text = getenv(name);
@@ -306,16 +332,6 @@ double mr_bench_spread_us(const struct mr_bench_spread *spread, double percentil
 
 /* ---- the work ----------------------------------------------------------------------------- */
 
-uint64_t mr_bench_random(uint64_t *state)
-{
-    /* splitmix64 */
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
 static const char *const words[] = {
     "summer", "river",  "light", "garden", "linen",   "shirt",   "blue",    "large",   "offer",
     "basket", "review", "stone", "kettle", "morning", "running", "shoes",   "leather", "return",
@@ -325,11 +341,16 @@ static const char *const pages[] = {"/", "/search", "/item", "/basket", "/pay", 
 static const char *const agents[] = {"Firefox/126.0", "Chrome/125.0.6422", "Safari/17.4.1",
                                      "Edge/125.0.2535"};
 
-#define PICK(array) ((array)[mr_bench_random(random) % (sizeof(array) / sizeof *(array))])
+static unsigned below(struct mr_random *random, unsigned bound)
+{
+    return (unsigned)mr_random_below(random, bound);
+}
+
+#define PICK(array) ((array)[below(random, sizeof(array) / sizeof *(array))])
 
 /* One JSON object of exactly `bytes`: a page view, and with room for it what the page showed. */
 static void write_record(uint8_t *out, size_t bytes, unsigned user, uint64_t at_ms,
-                         uint64_t *random)
+                         struct mr_random *random)
 {
     char text[512];
     size_t used = 0;
@@ -343,17 +364,14 @@ static void write_record(uint8_t *out, size_t bytes, unsigned user, uint64_t at_
     } while (0)
 
     ADD("{\"t\":%llu,\"user\":%u,\"page\":\"%s/%u\",\"ms\":%u", (unsigned long long)at_ms, user,
-        PICK(pages), (unsigned)(mr_bench_random(random) % 20000),
-        (unsigned)(mr_bench_random(random) % 900));
+        PICK(pages), below(random, 20000), below(random, 900));
     if (bytes >= 400) {
         ADD(",\"agent\":\"%s\",\"session\":\"%016llx\",\"shown\":[", PICK(agents),
-            (unsigned long long)mr_bench_random(random));
+            (unsigned long long)mr_random_next(random));
         while (used + 160 < bytes)
             ADD("%s{\"sku\":%u,\"title\":\"%s %s\",\"price\":%u.%02u,\"stock\":%s}",
-                out[used - 1] == '}' ? "," : "", (unsigned)(mr_bench_random(random) % 20000),
-                PICK(words), PICK(words), (unsigned)(mr_bench_random(random) % 300),
-                (unsigned)(mr_bench_random(random) % 100),
-                mr_bench_random(random) % 8 ? "true" : "false");
+                out[used - 1] == '}' ? "," : "", below(random, 20000), PICK(words), PICK(words),
+                below(random, 300), below(random, 100), below(random, 8) ? "true" : "false");
         ADD("]");
     }
     ADD(",\"q\":\"");
@@ -373,7 +391,7 @@ static void write_record(uint8_t *out, size_t bytes, unsigned user, uint64_t at_
 void mr_bench_records_make(struct mr_bench_records *records, size_t count, size_t data_bytes)
 {
     const size_t key_bytes = 16;
-    uint64_t state = 1, *random = &state;
+    struct mr_random state = mr_random_of(1), *random = &state;
     uint64_t at_ms = 1717200000000;
 
     records->count = count;
@@ -381,14 +399,14 @@ void mr_bench_records_make(struct mr_bench_records *records, size_t count, size_
     records->bytes = mr_alloc(count * (key_bytes + data_bytes));
     for (size_t i = 0; i < count; i++) {
         uint8_t *key = records->bytes + i * (key_bytes + data_bytes);
-        unsigned user = (unsigned)(mr_bench_random(random) % 200000);
+        unsigned user = below(random, 200000);
         char text[32];
 
-        if (mr_bench_random(random) % 4 == 0)
+        if (below(random, 4) == 0)
             user %= 1000; /* the busy ones */
         snprintf(text, sizeof text, "user-%011u", user);
         memcpy(key, text, key_bytes);
-        at_ms += mr_bench_random(random) % 3;
+        at_ms += below(random, 3);
         write_record(key + key_bytes, data_bytes, user, at_ms, random);
         records->puts[i] =
             (mr_put){.partition_key = {key, key_bytes}, .data = {key + key_bytes, data_bytes}};
@@ -415,7 +433,7 @@ static void disk_need(bool ok, const char *what)
 void mr_bench_disk_open(struct mr_bench_disk *disk, const char *name, uint64_t file_bytes)
 {
     const char *path = mr_bench_path(name);
-    uint64_t state = 7;
+    struct mr_random random = mr_random_of(7);
 
     disk->file_bytes = file_bytes;
     disk->at = 0;
@@ -426,7 +444,7 @@ void mr_bench_disk_open(struct mr_bench_disk *disk, const char *name, uint64_t f
     disk->buffer = aligned_alloc(4096, DISK_BUFFER_BYTES);
     mr_check(disk->buffer);
     for (size_t i = 0; i < DISK_BUFFER_BYTES; i += 8)
-        memcpy(disk->buffer + i, &(uint64_t){mr_bench_random(&state)}, 8);
+        memcpy(disk->buffer + i, &(uint64_t){mr_random_next(&random)}, 8);
     for (uint64_t at = 0; at < file_bytes; at += DISK_BUFFER_BYTES)
         disk_need(pwrite(disk->file, disk->buffer, DISK_BUFFER_BYTES, (off_t)at) ==
                       (ssize_t)DISK_BUFFER_BYTES,

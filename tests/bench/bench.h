@@ -30,6 +30,12 @@ void mr_bench_wrong(const char *format, ...) __attribute__((format(printf, 1, 2)
 /* Aborts with the error's message unless status is MR_OK. */
 void mr_bench_need(mr_status status, const mr_error *error);
 
+/* Runs work(context) in a process of its own and returns what waitpid() says of its end: 0 if all
+ * went well. No engine may be open in this process. Changes of the context stay in the other one,
+ * but for memory from mr_bench_share(). */
+int mr_bench_apart(void (*work)(void *context), void *context);
+void *mr_bench_share(size_t bytes); /* zeroed, and never given back */
+
 /* Environment variable as a number, or fallback. */
 double mr_bench_setting(const char *name, double fallback);
 
@@ -90,9 +96,6 @@ struct mr_bench_records {
 };
 void mr_bench_records_make(struct mr_bench_records *records, size_t count, size_t data_bytes);
 void mr_bench_records_free(struct mr_bench_records *records);
-
-/* A small random number generator: fast, and the same numbers on each run. */
-uint64_t mr_bench_random(uint64_t *state);
 
 /* A file of the journal's kind - written once, then overwritten past the page cache - and a loop
  * that makes groups of group_bytes durable one by one: the limit of any journal on this disk. */
