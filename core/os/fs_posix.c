@@ -1,4 +1,3 @@
-#define _GNU_SOURCE 1
 #include "base/check.h"
 #include "base/fail.h"
 #include "base/memory.h"

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE 1
 #include "os/thread.h"
 
 #include "base/check.h"
