@@ -78,7 +78,11 @@ fi
 
 mkdir -p "$O/log"
 rm -f "$O"/log/*.sum
-[ $# -eq 0 ] || printf '%s\0' "$@" | xargs -0 -P "${JOBS:-$(nproc)}" -n 1 "$0" --one
+if [ $# -eq 0 ]; then
+    echo "no test has such a name" >&2
+    exit 2
+fi
+printf '%s\0' "$@" | xargs -0 -P "${JOBS:-$(nproc)}" -n 1 "$0" --one
 
 count=$(find "$O/log" -name '*.sum' | wc -l)
 cat /dev/null "$O"/log/*.sum 2> /dev/null | awk -v missing=$(($# - count)) '

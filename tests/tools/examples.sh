@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The examples of the READMEs compile as a user would compile them, without a warning, and run in an
-# empty folder. An example is a block "```c" whose first line is "/* example: NAME.c */".
-# Each runs twice: an example must not mind the data it left behind.
+# The examples of the READMEs are true. A block "```c" whose first line is "/* example: NAME.c */"
+# compiles as a user would compile it, without a warning, and runs in an empty folder, twice: it must
+# not mind the data it left behind. A block "```sh" that begins with "# example: NAME.sh" runs in a
+# fresh HOME, and no command of it fails.
 set -uo pipefail
 
 work=$(mktemp -d)
@@ -13,9 +14,9 @@ done
 mapfile -t readmes < <(find README.md core producer consumer -name README.md 2> /dev/null)
 
 awk -v folder="$work" '
-    /^```c$/ { block = 1; next }
+    /^```(c|sh)$/ { block = 1; next }
     /^```/ { if (file) close(file); file = ""; block = 0; next }
-    block && /^\/\* example: [a-z0-9_-]+\.c \*\/$/ { file = folder "/" $3 }
+    block && /^(\/\*|#) example: [a-z0-9_-]+\.(c|sh)( \*\/)?$/ { file = folder "/" $3 }
     { block = 0 }
     file { print > file }' "${readmes[@]}"
 
@@ -42,6 +43,17 @@ for source in "$work"/*.c; do
     mkdir "$work/$name.run"
     try "example $name runs" eval "cd '$work/$name.run' && '$work/$name'"
     try "example $name runs again" eval "cd '$work/$name.run' && '$work/$name'"
+done
+
+mkdir "$work/bin"
+ln -s "$MILLRACE" "$work/bin/millrace"
+for script in "$work"/*.sh; do
+    [ -e "$script" ] || continue
+    count=$((count + 1))
+    name=$(basename "$script")
+    mkdir "$work/$name.home"
+    try "example $name runs" env -u MILLRACE_DATA -u XDG_DATA_HOME HOME="$work/$name.home" \
+        PATH="$work/bin:$PATH" bash -eu -o pipefail "$script"
 done
 try "the READMEs hold examples" [ $count -gt 0 ]
 
