@@ -17,27 +17,39 @@ static void assert_sequences_equal(const mr_sequence *a, const mr_sequence *b)
     assert_int_equal(a->time_s, b->time_s);
 }
 
-/* One that AWS gave out on 2015-01-14. */
-static const char aws_text[] = "49546986683135544286507457936321625675700192471156785154";
-static const mr_sequence aws_sequence = {
-    .number = 469, .shard = 0, .created_s = 0x54b6fffe, .time_s = 0x54b7009a};
+static const struct {
+    const char *text;
+    mr_sequence sequence;
+} known[] = {
+    /* Given out by AWS on 2015-01-14. */
+    {"49546986683135544286507457936321625675700192471156785154",
+     {.number = 469, .shard = 0, .created_s = 0x54b6fffe, .time_s = 0x54b7009a}},
+    /* Written by hand from the layout's hex digits. */
+    {"49646437577443086709317940333494966020100699207940182770",
+     {.number = 0x123456789abcdef, .shard = 0x12f, .created_s = 1700000000, .time_s = 1700000123}},
+    {"50572352848563181953226186584388226569610357401484001266",
+     {.number = INT64_MAX, .shard = UINT32_MAX, .created_s = UINT32_MAX, .time_s = UINT32_MAX}},
+};
+#define KNOWN_COUNT (sizeof known / sizeof known[0])
 
-static void writes_what_aws_wrote(void **state)
+static void writes_the_layout_of_aws(void **state)
 {
-    char text[MR_SEQUENCE_TEXT_BYTES];
-
     (void)state;
-    mr_sequence_format(&aws_sequence, text);
-    assert_string_equal(text, aws_text);
+    for (size_t i = 0; i < KNOWN_COUNT; i++) {
+        char text[MR_SEQUENCE_TEXT_BYTES];
+        mr_sequence_format(&known[i].sequence, text);
+        assert_string_equal(text, known[i].text);
+    }
 }
 
-static void reads_what_aws_wrote(void **state)
+static void reads_the_layout_of_aws(void **state)
 {
-    mr_sequence read;
-
     (void)state;
-    assert_int_equal(mr_sequence_parse(aws_text, &read, NULL), MR_OK);
-    assert_sequences_equal(&read, &aws_sequence);
+    for (size_t i = 0; i < KNOWN_COUNT; i++) {
+        mr_sequence read;
+        assert_int_equal(mr_sequence_parse(known[i].text, &read, NULL), MR_OK);
+        assert_sequences_equal(&read, &known[i].sequence);
+    }
 }
 
 static mr_sequence any_sequence(struct mr_random *random)
@@ -91,13 +103,13 @@ static void texts_of_a_shard_sort_by_number(void **state)
 
 static void refuses(const char *text)
 {
-    mr_sequence read = aws_sequence;
+    mr_sequence read = known[0].sequence;
     mr_error error = {0};
 
     assert_int_equal(mr_sequence_parse(text, &read, &error), MR_INVALID);
     assert_int_equal(error.status, MR_INVALID);
     assert_non_null(strstr(error.message, "is not a sequence number"));
-    assert_sequences_equal(&read, &aws_sequence);
+    assert_sequences_equal(&read, &known[0].sequence);
 }
 
 static void refuses_what_is_not_56_digits(void **state)
@@ -122,10 +134,10 @@ static void refuses_what_would_not_come_back(void **state)
     refuses("99999999999999999999999999999999999999999999999999999999"); /* above 3 * 16^46 */
     refuses("49546986683135544286507457936321625675700192471156785153"); /* version 1 */
     refuses("49546986683135544286507457936321625675700192471156785170"); /* shard 1 in one place */
-    /* aws_text + 2^72, + 2^79: bits that must be 0 */
+    /* The first known + 2^72, + 2^79: bits that must be 0 */
     refuses("49546986683135544286507457936321630398066675340801998850");
     refuses("49546986683135544286507457936322230138609999785744138242");
-    /* aws_text + 2^143: the counter's top bit; + 2^180: created_s, + 2^68: time_s over 32 bits */
+    /* The first known + 2^143: the counter's top bit; + 2^180: created_s, + 2^68: time_s over 32 bits */
     refuses("49546986683146694659106723247892393534836516651909775362");
     refuses("51079482224001433144865804963471934859318931593340387330");
     refuses("49546986683135544286507457936321625970848097650509611010");
@@ -138,7 +150,7 @@ static void every_changed_digit_is_refused_or_means_something_else(void **state)
         for (char digit = '0'; digit <= '9'; digit++) {
             char text[MR_SEQUENCE_TEXT_BYTES], again[MR_SEQUENCE_TEXT_BYTES];
             mr_sequence read;
-            memcpy(text, aws_text, sizeof text);
+            memcpy(text, known[0].text, sizeof text);
             text[at] = digit;
             if (mr_sequence_parse(text, &read, NULL) == MR_OK) {
                 mr_sequence_format(&read, again);
@@ -165,7 +177,7 @@ static void reads_shards_as_aws_does(void **state)
     static const struct {
         const char *text;
         mr_shard_id shard;
-    } known[] = {
+    } shards[] = {
         {"shardId-000000000007", 7},
         {"shardId-7", 7},
         {"7", 7},
@@ -178,10 +190,10 @@ static void reads_shards_as_aws_does(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+    for (size_t i = 0; i < sizeof shards / sizeof shards[0]; i++) {
         mr_shard_id shard = 99;
-        assert_int_equal(mr_shard_parse(known[i].text, &shard, NULL), MR_OK);
-        assert_int_equal(shard, known[i].shard);
+        assert_int_equal(mr_shard_parse(shards[i].text, &shard, NULL), MR_OK);
+        assert_int_equal(shard, shards[i].shard);
     }
 }
 
@@ -224,8 +236,8 @@ static void refuses_other_shards(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(writes_what_aws_wrote),
-        cmocka_unit_test(reads_what_aws_wrote),
+        cmocka_unit_test(writes_the_layout_of_aws),
+        cmocka_unit_test(reads_the_layout_of_aws),
         cmocka_unit_test(reads_what_it_wrote),
         cmocka_unit_test(texts_of_a_shard_sort_by_number),
         cmocka_unit_test(refuses_what_is_not_56_digits),
