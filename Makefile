@@ -199,6 +199,7 @@ lint: lint-format lint-headers lint-symbols ## the checks that need no test run
 	$(call say,LINT,layers)tests/lint/layers.sh
 	$(call say,LINT,tree)tests/lint/tree.sh
 	$(call say,LINT,promises)tests/lint/promises.sh
+	$(call say,LINT,links)tests/lint/links.sh
 	$(call say,LINT,scripts)shellcheck -x $(scripts)
 
 lint-format: | deps
