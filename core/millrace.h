@@ -145,7 +145,7 @@ struct mr_engine_config {
     size_t struct_bytes; /* set by the default; lets the struct grow at its end */
     mr_sync sync;
     uint32_t sync_interval_ms; /* 1..60000, for MR_SYNC_INTERVAL */
-    uint64_t journal_bytes; /* 1 MiB..64 GiB, of a new directory; reserved on the disk while open */
+    uint64_t journal_bytes; /* 32 MiB..64 GiB, of a new directory; reserved on disk while open */
     bool journal_prewrite;  /* write the journal once at opening: faster syncs from the first put */
     uint64_t segment_bytes; /* 1 MiB..4 GiB; retention drops whole segments */
     uint64_t memory_bytes;  /* records kept in memory, besides 48 KiB a shard that is written to */

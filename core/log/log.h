@@ -125,7 +125,8 @@ struct mr_log_append {
     mr_status entry_status;
     uint64_t entry_value;
 
-    struct mr_log_append *next; /* the log's */
+    struct mr_log_append *next; /* the log's, as is the next */
+    uint64_t group_serial;
 };
 
 /* Queues the append; its numbers and time are set on return. Waits up to wait_ms for room in the
@@ -167,8 +168,8 @@ uint64_t mr_log_cursor_number(
 /* The number of the newest published record of a log, 0 if none; CLOSED if the log is gone. */
 mr_status mr_log_tip(struct mr_log *log, mr_log_id id, uint64_t *number);
 
-/* A watcher is called once when its log gets a record with a number >= from, is rung or dropped: at
- * once (from this call) if that is so already. From the bell thread otherwise. */
+/* A watcher is called once, from the bell thread, when its log has a record with a number >= from, is
+ * rung or dropped; from this call if the log is gone already. */
 struct mr_log_watcher {
     void (*ready)(struct mr_log_watcher *watcher);
     void *context;

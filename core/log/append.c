@@ -1,0 +1,205 @@
+/* append.c - into the open group: places, times and numbers are given out here. */
+#include "base/check.h"
+#include "base/fail.h"
+#include "log/inside.h"
+
+#include <inttypes.h>
+
+void mr_group_reset(struct mr_log *log, struct mr_group *group)
+{
+    (void)log;
+    if (group->used > GROUP_BYTES_GOOD + JOURNAL_PAGE_BYTES)
+        mr_pages_forget(group->bytes + GROUP_BYTES_GOOD, GROUP_BYTES_MAX - GROUP_BYTES_GOOD);
+    group->used = GROUP_HEADER_BYTES;
+    group->first = NULL;
+    group->last = &group->first;
+    group->waiter_count = 0;
+    group->status = MR_OK;
+    group->next = NULL;
+}
+
+uint64_t mr_log_memory_max(struct mr_log *log)
+{
+    return log->config.memory_bytes + atomic_load(&log->active_count) * BYTES_PER_ACTIVE_TAIL;
+}
+
+void mr_log_make_room(struct mr_log *log)
+{
+    if (log->room_waiter_count > 0)
+        pthread_cond_broadcast(&log->room);
+}
+
+/* An upper bound of what the append takes in a group. */
+static uint64_t bytes_of(const struct mr_log_append *append)
+{
+    uint64_t bytes = append->entry.size ? JOURNAL_ENTRY_BYTES_MAX + append->entry.size : 0;
+
+    for (size_t i = 0; i < append->run_count; i++)
+        bytes += JOURNAL_ENTRY_BYTES_MAX + append->runs[i].frames.size;
+    return bytes;
+}
+
+static bool has_room(struct mr_log *log, uint64_t bytes)
+{
+    const struct mr_group *group = log->open;
+    uint64_t good = GROUP_BYTES_GOOD;
+
+    if (good > log->journal.ring_bytes / 8)
+        good = log->journal.ring_bytes / 8;
+    if (group->first && group->used + bytes > good)
+        return false;
+    if (log->next_lsn + mr_group_bytes(group->used - GROUP_HEADER_BYTES + bytes) >
+        log->tail_lsn + log->journal.ring_bytes)
+        return false;
+    return atomic_load_explicit(&log->pending_bytes, memory_order_relaxed) <=
+           mr_log_memory_max(log);
+}
+
+/* Waits, with the sequencer held, until the append fits or cannot be taken. */
+static mr_status wait_for_room(struct mr_log *log, uint64_t bytes, uint32_t wait_ms,
+                               mr_error *error)
+{
+    uint64_t deadline = 0, now;
+
+    if (bytes > GROUP_BYTES_MAX - JOURNAL_PAGE_BYTES || bytes > log->journal.ring_bytes / 2)
+        return mr_fail(error, MR_LIMIT,
+                       "a batch of %" PRIu64 " bytes does not fit a journal of %" PRIu64
+                       " bytes: put it in smaller batches",
+                       bytes, log->journal.ring_bytes);
+    for (;;) {
+        if (log->failed) {
+            if (error)
+                *error = log->failure;
+            return log->failed;
+        }
+        if (has_room(log, bytes))
+            return MR_OK;
+        if (log->stuck) {
+            if (error)
+                *error = log->stuck_error;
+            return log->stuck;
+        }
+        now = mr_clock_real()->monotonic_ns(mr_clock_real());
+        if (deadline == 0)
+            deadline = now + (uint64_t)wait_ms * 1000000;
+        if (now >= deadline)
+            return mr_fail(error, MR_BUSY, "the disk did not keep up for %" PRIu32 " ms: try again",
+                           wait_ms);
+        mr_log_poke(&log->flush_word);
+        log->room_waiter_count++;
+        mr_condition_wait_until(&log->room, &log->sequencer, deadline);
+        log->room_waiter_count--;
+    }
+}
+
+static uint8_t *write_entries(struct mr_log *log, struct mr_log_append *append, uint8_t *out,
+                              uint64_t later_ms)
+{
+    uint64_t number = log->next_number;
+
+    if (append->entry.size) {
+        append->entry_number = number++;
+        *out++ = JOURNAL_OWNER;
+        out = mr_varint_write(out, later_ms);
+        out = mr_varint_write(out, append->entry.size);
+        memcpy(out, append->entry.data, append->entry.size);
+        out += append->entry.size;
+    }
+    for (size_t i = 0; i < append->run_count; i++) {
+        struct mr_log_run *run = &append->runs[i];
+
+        run->first_number = number;
+        number += run->record_count;
+        *out++ = JOURNAL_RUN;
+        out = mr_varint_write(out, later_ms);
+        out = mr_varint_write(out, run->log);
+        out = mr_varint_write(out, run->record_count);
+        out = mr_varint_write(out, run->record_bytes);
+        out = mr_varint_write(out, run->frames.size);
+        memcpy(out, run->frames.data, run->frames.size);
+        out += run->frames.size;
+    }
+    log->next_number = number;
+    return out;
+}
+
+static mr_status queue(struct mr_log *log, struct mr_log_append *append, uint32_t wait_ms,
+                       bool is_waited, mr_error *error)
+{
+    uint64_t bytes = bytes_of(append);
+    struct mr_group *group;
+    bool wake = false;
+    int64_t now_ms;
+    mr_status status;
+
+    append->status = append->entry_status = MR_OK;
+    append->next = NULL;
+    now_ms = log->clock->wall_ms(log->clock);
+    pthread_mutex_lock(&log->sequencer);
+    status = wait_for_room(log, bytes, wait_ms, error);
+    if (status)
+        goto out;
+
+    /* Time never runs backwards here: the order of times is the order of numbers. */
+    if (now_ms > log->last_ms)
+        log->last_ms = now_ms;
+    append->at_ms = log->last_ms;
+    group = log->open;
+    if (!group->first) {
+        group->header.first_ms = append->at_ms;
+        group->header.first_number = log->next_number;
+    }
+    group->used = (uint32_t)(write_entries(log, append, group->bytes + group->used,
+                                           (uint64_t)(append->at_ms - group->header.first_ms)) -
+                             group->bytes);
+    *group->last = append;
+    group->last = &append->next;
+    group->waiter_count += is_waited;
+    append->group_serial = group->serial;
+    wake = log->is_commit_asleep;
+    log->is_commit_asleep = false;
+out:
+    pthread_mutex_unlock(&log->sequencer);
+    if (wake)
+        mr_log_poke(&log->commit_word);
+    return status;
+}
+
+mr_status mr_log_append(struct mr_log *log, struct mr_log_append *append, uint32_t wait_ms,
+                        mr_error *error)
+{
+    return queue(log, append, wait_ms, false, error);
+}
+
+static void set_flag(struct mr_log_append *append)
+{
+    /* After this store the append, on the waiter's stack, may be gone. */
+    atomic_store_explicit((_Atomic uint32_t *)append->context, 1, memory_order_release);
+}
+
+mr_status mr_log_append_wait(struct mr_log *log, struct mr_log_append *append, uint32_t wait_ms,
+                             mr_error *error)
+{
+    _Atomic uint32_t is_done = 0, *word;
+    mr_status status;
+
+    append->done = set_flag;
+    append->context = &is_done;
+    mr_check(!log->config.manual);
+    status = queue(log, append, wait_ms, true, error);
+    if (status)
+        return status;
+    for (;;) {
+        uint32_t seen;
+
+        /* All waiters of a group sleep on one word: one system call wakes them. */
+        word = &log->wait_words[append->group_serial % GROUP_COUNT];
+        seen = atomic_load(word);
+        if (atomic_load_explicit(&is_done, memory_order_acquire))
+            break;
+        mr_word_wait(word, seen, UINT32_MAX);
+    }
+    if (append->status && error)
+        *error = append->error;
+    return append->status;
+}

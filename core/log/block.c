@@ -1,0 +1,125 @@
+#include "log/block.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+
+#include <xxhash.h>
+#include <zstd.h>
+
+#define BLOCK_MAGIC 0x3162524du /* "MRb1" */
+
+struct mr_codec {
+    ZSTD_CCtx *compress; /* made when first used: readers never compress */
+    ZSTD_DCtx *decompress;
+};
+
+struct mr_codec *mr_codec_new(void)
+{
+    return mr_new(struct mr_codec);
+}
+
+void mr_codec_free(struct mr_codec *codec)
+{
+    if (!codec)
+        return;
+    ZSTD_freeCCtx(codec->compress);
+    ZSTD_freeDCtx(codec->decompress);
+    mr_free(codec);
+}
+
+size_t mr_block_bytes_max(size_t raw_bytes)
+{
+    return BLOCK_HEADER_BYTES + ZSTD_COMPRESSBOUND(raw_bytes);
+}
+
+/* The payload's size, or 0 where it did not get smaller. */
+static size_t compress(struct mr_codec *codec, enum mr_codec_effort effort, mr_bytes raw,
+                       uint8_t *out)
+{
+    size_t size;
+
+    if (effort == MR_CODEC_STORED)
+        return 0;
+    if (!codec->compress) {
+        codec->compress = ZSTD_createCCtx();
+        mr_check(codec->compress);
+    }
+    size = ZSTD_compressCCtx(codec->compress, out, ZSTD_COMPRESSBOUND(raw.size), raw.data, raw.size,
+                             effort == MR_CODEC_SMALL ? 1 : -5);
+    mr_check(!ZSTD_isError(size));
+    return size < raw.size ? size : 0;
+}
+
+size_t mr_block_write(struct mr_codec *codec, enum mr_codec_effort effort, struct mr_block *block,
+                      mr_bytes raw, uint64_t seed, uint8_t *out)
+{
+    uint8_t *payload = out + BLOCK_HEADER_BYTES;
+    size_t size = compress(codec, effort, raw, payload);
+
+    mr_check(raw.size <= BLOCK_RAW_BYTES_MAX);
+    block->is_compressed = size > 0;
+    if (!block->is_compressed) {
+        memcpy(payload, raw.data, raw.size);
+        size = raw.size;
+    }
+    block->stored_bytes = (uint32_t)size;
+    block->raw_bytes = (uint32_t)raw.size;
+
+    mr_store32(out + 8, BLOCK_MAGIC);
+    mr_store32(out + 12, block->is_compressed);
+    mr_store32(out + 16, block->log);
+    mr_store32(out + 20, block->stored_bytes);
+    mr_store32(out + 24, block->raw_bytes);
+    mr_store32(out + 28, block->record_count);
+    mr_store64(out + 32, block->first_number);
+    mr_store64(out + 40, block->last_number);
+    mr_store64(out + 48, (uint64_t)block->first_ms);
+    mr_store32(out + 56, (uint32_t)(block->last_ms - block->first_ms));
+    mr_store32(out + 60, block->record_bytes);
+    mr_store64(out, XXH3_64bits_withSeed(out + 8, BLOCK_HEADER_BYTES - 8 + size, seed));
+    return BLOCK_HEADER_BYTES + size;
+}
+
+bool mr_block_read_header(const uint8_t header[BLOCK_HEADER_BYTES], struct mr_block *block)
+{
+    uint32_t codec = mr_load32(header + 12);
+
+    *block = (struct mr_block){
+        .log = mr_load32(header + 16),
+        .stored_bytes = mr_load32(header + 20),
+        .raw_bytes = mr_load32(header + 24),
+        .record_count = mr_load32(header + 28),
+        .record_bytes = mr_load32(header + 60),
+        .first_number = mr_load64(header + 32),
+        .last_number = mr_load64(header + 40),
+        .first_ms = (int64_t)mr_load64(header + 48),
+        .is_compressed = codec == 1,
+    };
+    block->last_ms = (int64_t)((uint64_t)block->first_ms + mr_load32(header + 56));
+    return mr_load32(header + 8) == BLOCK_MAGIC && codec <= 1 && block->stored_bytes > 0 &&
+           block->raw_bytes <= BLOCK_RAW_BYTES_MAX && block->stored_bytes <= block->raw_bytes &&
+           (block->is_compressed || block->stored_bytes == block->raw_bytes) &&
+           block->record_count > 0 && block->first_number <= block->last_number &&
+           block->last_number <= INT64_MAX / 2 && block->first_ms >= 0 &&
+           block->first_ms <= INT64_MAX / 2;
+}
+
+bool mr_block_read(struct mr_codec *codec, const struct mr_block *block, const uint8_t *whole,
+                   uint64_t seed, uint8_t *raw, mr_bytes *runs)
+{
+    const uint8_t *payload = whole + BLOCK_HEADER_BYTES;
+    size_t size = BLOCK_HEADER_BYTES - 8 + (size_t)block->stored_bytes;
+
+    if (mr_load64(whole) != XXH3_64bits_withSeed(whole + 8, size, seed))
+        return false;
+    *runs = (mr_bytes){payload, block->stored_bytes};
+    if (!block->is_compressed)
+        return true;
+    if (!codec->decompress) {
+        codec->decompress = ZSTD_createDCtx();
+        mr_check(codec->decompress);
+    }
+    *runs = (mr_bytes){raw, block->raw_bytes};
+    return ZSTD_decompressDCtx(codec->decompress, raw, block->raw_bytes, payload,
+                               block->stored_bytes) == block->raw_bytes;
+}

@@ -1,0 +1,68 @@
+/*
+ * block.h - up to 64 KiB of one log's runs, compressed: what segments are made of.
+ *
+ *     offset  size  field, little-endian
+ *          0     8  XXH3-64 of all that follows, payload included; its seed is the block's place
+ *          8     4  "MRb1"
+ *         12     1  codec: 0 stored, 1 zstd
+ *         13     3  0
+ *         16     4  log
+ *         20     4  stored_bytes of the payload
+ *         24     4  raw_bytes of the runs, at most BLOCK_RAW_BYTES_MAX
+ *         28     4  record_count
+ *         32     8  first number
+ *         40     8  last number
+ *         48     8  arrival of the first record, ms since 1970
+ *         56     4  arrival of the last record, ms after the first
+ *         60     4  record_bytes: keys and data
+ *         64        payload: runs (frame.h); their base is the first record itself
+ *
+ *     B1  Any change to a block's bytes is seen, and so is a block that is not at its place: the
+ *         seed is made of the directory's id, the segment and the offset.
+ */
+#ifndef MR_LOG_BLOCK_H
+#define MR_LOG_BLOCK_H
+
+#include "log/frame.h"
+
+#define BLOCK_HEADER_BYTES 64
+#define BLOCK_RAW_BYTES_GOOD (64u << 10)
+/* One record of the largest size is a block of its own. */
+#define BLOCK_RAW_BYTES_MAX (MR_RECORD_BYTES_MAX + 4096)
+
+struct mr_block {
+    uint32_t log, stored_bytes, raw_bytes, record_count, record_bytes;
+    uint64_t first_number, last_number;
+    int64_t first_ms, last_ms;
+    bool is_compressed;
+};
+
+/* How hard to compress: what the codec ladder climbs down under pressure. */
+enum mr_codec_effort {
+    MR_CODEC_SMALL,  /* zstd 1: the knee of size against time on real data */
+    MR_CODEC_FAST,   /* zstd -5: half the time, not half the gain */
+    MR_CODEC_STORED, /* as it is */
+};
+
+/* Compression state of one thread: about 300 KiB. */
+struct mr_codec;
+struct mr_codec *mr_codec_new(void);
+void mr_codec_free(struct mr_codec *codec);
+
+/* At most so much is written by mr_block_write(). */
+size_t mr_block_bytes_max(size_t raw_bytes);
+
+/* Writes header and payload for the runs in raw; block's stored_bytes, raw_bytes and is_compressed
+ * are set, the rest is read from it. Returns the size written. */
+size_t mr_block_write(struct mr_codec *codec, enum mr_codec_effort effort, struct mr_block *block,
+                      mr_bytes raw, uint64_t seed, uint8_t *out);
+
+/* Reads a header: checks what can be checked without the payload. */
+bool mr_block_read_header(const uint8_t header[BLOCK_HEADER_BYTES], struct mr_block *block);
+
+/* Checks header and payload, which lie together at whole, and gives the runs: in raw (with room for
+ * block->raw_bytes), or in place if stored. False: damaged. */
+bool mr_block_read(struct mr_codec *codec, const struct mr_block *block, const uint8_t *whole,
+                   uint64_t seed, uint8_t *raw, mr_bytes *runs);
+
+#endif

@@ -1,0 +1,547 @@
+/*
+ * cursor.c - reading one log from any place to its tip: from chunks in memory, without copying, and
+ * from blocks in segments, one at a time.
+ */
+#include "base/check.h"
+#include "base/fail.h"
+#include "base/memory.h"
+#include "log/inside.h"
+
+#include <inttypes.h>
+
+struct mr_log_cursor {
+    struct mr_log *log;
+    struct mr_tail *tail;
+    mr_sequence base;
+    uint64_t next_number; /* the next record has at least this number */
+    int64_t from_ms;      /* and arrived not before this */
+    int64_t reached_ms;
+
+    /* What is being decoded: a chunk in memory, or a block's runs. Neither: look for the next. */
+    struct mr_chunk *chunk;
+    uint32_t chunk_seen; /* of chunk->used */
+    bool is_in_block;
+    struct mr_scan runs;
+    struct mr_run_base run_base;
+    struct mr_run run;
+    struct mr_scan frames; /* what is left of the run */
+    uint64_t frame_number;
+
+    /* Segments: the file that is open, the page with the next entry. */
+    uint32_t segment;
+    struct mr_file *file;
+    char path[MR_PATH_BYTES];
+    struct mr_segment segment_row;
+    struct mr_segment_page page;
+    uint32_t
+        entry; /* of the block being decoded, in page; UINT32_MAX: it is in the active segment */
+    struct mr_block_place place;
+    struct mr_codec *codec;
+    uint8_t *stored, *raw;
+    size_t stored_capacity, raw_capacity;
+
+    mr_record *records;
+    size_t record_capacity;
+};
+
+mr_status mr_log_cursor_open(struct mr_log_cursor **out, struct mr_log *log, mr_log_id id,
+                             mr_sequence base, mr_error *error)
+{
+    struct mr_tail *tail = mr_log_tail_hold(log, id);
+    struct mr_log_cursor *cursor;
+
+    if (!tail)
+        return mr_fail(error, MR_CLOSED, "the shard's records are gone");
+    cursor = mr_new(struct mr_log_cursor);
+    cursor->log = log;
+    cursor->tail = tail;
+    cursor->base = base;
+    cursor->next_number = 1;
+    *out = cursor;
+    return MR_OK;
+}
+
+/* ---- codecs are shared: a reader at the tip needs none ------------------------------------- */
+
+static void take_codec(struct mr_log_cursor *cursor)
+{
+    struct mr_log *log = cursor->log;
+
+    if (cursor->codec)
+        return;
+    pthread_mutex_lock(&log->codecs_lock);
+    if (log->codec_count > 0)
+        cursor->codec = log->codecs[--log->codec_count];
+    pthread_mutex_unlock(&log->codecs_lock);
+    if (!cursor->codec)
+        cursor->codec = mr_codec_new();
+}
+
+static void give_codec(struct mr_log_cursor *cursor)
+{
+    struct mr_log *log = cursor->log;
+
+    if (!cursor->codec)
+        return;
+    pthread_mutex_lock(&log->codecs_lock);
+    if (log->codec_count < sizeof log->codecs / sizeof log->codecs[0]) {
+        log->codecs[log->codec_count++] = cursor->codec;
+        cursor->codec = NULL;
+    }
+    pthread_mutex_unlock(&log->codecs_lock);
+    mr_codec_free(cursor->codec);
+    cursor->codec = NULL;
+}
+
+/* Lets go of what segments need. */
+static void leave_segments(struct mr_log_cursor *cursor)
+{
+    give_codec(cursor);
+    if (cursor->file)
+        cursor->log->fs->close(cursor->file);
+    cursor->file = NULL;
+    cursor->page.entry_count = 0;
+    mr_free(cursor->stored);
+    mr_free(cursor->raw);
+    cursor->stored = cursor->raw = NULL;
+    cursor->stored_capacity = cursor->raw_capacity = 0;
+}
+
+static void leave_source(struct mr_log_cursor *cursor)
+{
+    mr_chunk_release(cursor->chunk);
+    cursor->chunk = NULL;
+    cursor->is_in_block = false;
+    cursor->frames = cursor->runs = (struct mr_scan){0};
+}
+
+void mr_log_cursor_close(struct mr_log_cursor *cursor)
+{
+    if (!cursor)
+        return;
+    leave_source(cursor);
+    leave_segments(cursor);
+    mr_tail_release(cursor->tail);
+    mr_free(cursor->records);
+    mr_free(cursor);
+}
+
+void mr_log_cursor_seek(struct mr_log_cursor *cursor, uint64_t number)
+{
+    leave_source(cursor);
+    cursor->next_number = number;
+    cursor->from_ms = cursor->reached_ms = 0;
+}
+
+uint64_t mr_log_cursor_number(const struct mr_log_cursor *cursor)
+{
+    return cursor->next_number;
+}
+
+/* ---- decoding ------------------------------------------------------------------------------ */
+
+/* Memory that is not touched costs nothing: what was asked for is reserved at once. */
+static void reserve_records(struct mr_log_cursor *cursor, size_t count)
+{
+    if (count <= cursor->record_capacity)
+        return;
+    mr_free(cursor->records);
+    cursor->records = mr_alloc(count * sizeof(mr_record));
+    cursor->record_capacity = count;
+}
+
+/* The source's next run that is wanted at all. False: the source is exhausted. */
+static bool next_run(struct mr_log_cursor *cursor, int64_t horizon_ms)
+{
+    while (mr_run_read(&cursor->runs, &cursor->run_base, &cursor->run)) {
+        const struct mr_run *run = &cursor->run;
+
+        if (run->first_number + run->record_count <= cursor->next_number)
+            continue;
+        if (run->at_ms < horizon_ms) {
+            cursor->next_number = run->first_number + run->record_count;
+            cursor->reached_ms = run->at_ms;
+            continue;
+        }
+        cursor->frames = mr_scan_of(run->frames);
+        cursor->frame_number = run->first_number;
+        cursor->base.time_s = (uint32_t)(run->at_ms / 1000);
+        if (cursor->base.time_s < cursor->base.created_s)
+            cursor->base.time_s = cursor->base.created_s;
+        return true;
+    }
+    return false;
+}
+
+static mr_status damaged(struct mr_log_cursor *cursor, mr_error *error)
+{
+    const struct mr_block *block = &cursor->place.block;
+
+    leave_source(cursor);
+    cursor->next_number = block->last_number + 1;
+    return mr_fail(error, MR_CORRUPT,
+                   "%s: the block at byte %" PRIu64 " is damaged: records %" PRIu64 " to %" PRIu64
+                   " of log %" PRIu32 " cannot be read; reading can go on behind them",
+                   cursor->path, cursor->place.offset, block->first_number, block->last_number,
+                   block->log);
+}
+
+/* Fills records[*count..count_max) from the source, as far as it goes. */
+static mr_status decode(struct mr_log_cursor *cursor, size_t count_max, int64_t horizon_ms,
+                        size_t *count, mr_error *error)
+{
+    size_t n = 0;
+
+    reserve_records(cursor, count_max);
+    while (n < count_max) {
+        uint64_t number = cursor->frame_number, next_number = cursor->next_number;
+        struct mr_scan frames;
+        mr_sequence sequence;
+        int64_t at_ms;
+
+        if (cursor->frames.at == cursor->frames.end) {
+            if (!next_run(cursor, horizon_ms))
+                break;
+            number = cursor->frame_number;
+            next_number = cursor->next_number;
+        }
+        frames = cursor->frames;
+        sequence = cursor->base;
+        at_ms = cursor->run.at_ms;
+        while (n < count_max && frames.at < frames.end) {
+            mr_record *record = &cursor->records[n];
+
+            if (!mr_frame_read(&frames, record))
+                return damaged(cursor, error);
+            if (number++ < next_number)
+                continue;
+            sequence.number = number - 1;
+            record->sequence = sequence;
+            record->arrival_ms = at_ms;
+            n++;
+        }
+        cursor->frames = frames;
+        cursor->frame_number = number;
+        if (n > 0) {
+            cursor->next_number = number;
+            cursor->reached_ms = at_ms;
+        }
+        if (frames.at == frames.end &&
+            number != cursor->run.first_number + cursor->run.record_count)
+            return damaged(cursor, error);
+    }
+    if (cursor->runs.failed)
+        return damaged(cursor, error);
+    *count = n;
+    return MR_OK;
+}
+
+/* ---- sources ------------------------------------------------------------------------------- */
+
+static void enter_chunk(struct mr_log_cursor *cursor, struct mr_chunk *chunk)
+{
+    leave_source(cursor);
+    cursor->chunk = mr_chunk_hold(chunk);
+    cursor->chunk_seen = chunk->used;
+    cursor->runs = mr_scan_of((mr_bytes){chunk->bytes, chunk->used});
+    cursor->run_base = chunk->base;
+}
+
+enum found { FOUND_SOURCE, FOUND_NOTHING, FOUND_ON_DISK, FOUND_DROPPED };
+
+/* The tail's part: what was appended to the chunk since, the next chunk, or neither. */
+static enum found look_in_memory(struct mr_log_cursor *cursor)
+{
+    struct mr_tail *tail = cursor->tail;
+    enum found found = FOUND_SOURCE;
+    struct mr_chunk *chunk;
+
+    pthread_mutex_lock(&tail->lock);
+    chunk = cursor->chunk;
+    if (tail->is_dropped) {
+        found = FOUND_DROPPED;
+    } else if (cursor->next_number <= tail->dropped_number) {
+        found = FOUND_ON_DISK;
+    } else if (chunk && chunk->used > cursor->chunk_seen) {
+        cursor->runs.end += chunk->used - cursor->chunk_seen;
+        cursor->chunk_seen = chunk->used;
+    } else {
+        chunk = mr_tail_find(tail, cursor->next_number);
+        if (chunk)
+            enter_chunk(cursor, chunk);
+        else
+            found = FOUND_NOTHING;
+    }
+    pthread_mutex_unlock(&tail->lock);
+    return found;
+}
+
+static bool place_is_before(const struct mr_block_place *place, bool by_time, uint64_t number,
+                            int64_t time_ms)
+{
+    return by_time ? place->block.last_ms < time_ms : place->block.last_number < number;
+}
+
+/* The first block in the active segment that is wanted; is_covered: no older segment can hold a
+ * wanted one. */
+static bool look_in_active(struct mr_tail *tail, bool by_time, uint64_t number, int64_t time_ms,
+                           struct mr_block_place *place, bool *is_covered)
+{
+    uint32_t low = 0, high;
+    bool found;
+
+    *is_covered = false;
+    pthread_mutex_lock(&tail->lock);
+    high = tail->place_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (place_is_before(&tail->places[middle], by_time, number, time_ms))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    found = low < tail->place_count;
+    if (found) {
+        *place = tail->places[low];
+        *is_covered = low > 0 || (!by_time && place->block.first_number <= number);
+    }
+    pthread_mutex_unlock(&tail->lock);
+    return found;
+}
+
+static mr_status open_segment(struct mr_log_cursor *cursor, uint32_t segment, mr_error *error)
+{
+    if (cursor->file && cursor->segment == segment)
+        return MR_OK;
+    if (cursor->file)
+        cursor->log->fs->close(cursor->file);
+    cursor->file = NULL;
+    cursor->page.entry_count = 0;
+    cursor->segment = segment;
+    mr_segment_path(cursor->path, cursor->log->directory, cursor->tail->store->stream, segment);
+    return cursor->log->fs->open(cursor->log->fs, cursor->path, MR_FS_SEQUENTIAL, &cursor->file,
+                                 error);
+}
+
+/* The first sealed segment behind `after` (an index) that may hold what is wanted. */
+static bool next_sealed(struct mr_log_cursor *cursor, bool by_time, uint64_t number,
+                        int64_t time_ms, uint32_t after_id, bool has_after)
+{
+    struct mr_store *store = cursor->tail->store;
+    bool found = false;
+
+    pthread_mutex_lock(&cursor->log->flushing);
+    for (uint32_t i = 0; !found && i < store->segment_count; i++) {
+        const struct mr_segment *segment = &store->segments[i];
+
+        if (!segment->is_sealed || (has_after && segment->id <= after_id) ||
+            (by_time ? segment->last_ms < time_ms : segment->last_number < number))
+            continue;
+        cursor->segment_row = *segment;
+        found = true;
+    }
+    pthread_mutex_unlock(&cursor->log->flushing);
+    return found;
+}
+
+/* The first block on disk that is wanted: in cursor->place, its segment open. NOT_FOUND: none. */
+static mr_status find_place(struct mr_log_cursor *cursor, bool by_time, uint64_t number,
+                            int64_t time_ms, mr_error *error)
+{
+    struct mr_store *store = cursor->tail->store;
+    struct mr_block_place active;
+    bool is_active, is_covered, has_after = false;
+    uint32_t after_id = 0, entry;
+    uint64_t version;
+    mr_status status;
+
+again:
+    version = atomic_load(&store->version);
+    is_active = look_in_active(cursor->tail, by_time, number, time_ms, &active, &is_covered);
+    while (!is_covered && next_sealed(cursor, by_time, number, time_ms, after_id, has_after)) {
+        after_id = cursor->segment_row.id;
+        has_after = true;
+        status = open_segment(cursor, after_id, error);
+        if (status == MR_NOT_FOUND) {
+            has_after = false;
+            if (version != atomic_load(&store->version))
+                goto again; /* trimmed meanwhile */
+            return mr_fail(error, MR_CORRUPT,
+                           "%s is missing: put it back from a backup; `millrace check` tells what "
+                           "is affected",
+                           cursor->path);
+        }
+        if (!status)
+            status = mr_segment_find(cursor->file, cursor->path, cursor->log->directory_id,
+                                     &cursor->segment_row, cursor->tail->id, by_time, number,
+                                     time_ms, &cursor->page, &entry, error);
+        if (status)
+            return status;
+        if (entry == UINT32_MAX)
+            continue;
+        cursor->entry = entry;
+        mr_segment_page_entry(&cursor->page, entry, &cursor->place);
+        cursor->place.segment = after_id;
+        return MR_OK;
+    }
+    if (is_active) {
+        status = open_segment(cursor, active.segment, error);
+        if (status == MR_NOT_FOUND && version != atomic_load(&store->version))
+            goto again;
+        if (status)
+            return status;
+        cursor->entry = UINT32_MAX;
+        cursor->place = active;
+        return MR_OK;
+    }
+    if (version != atomic_load(&store->version))
+        goto again; /* a segment was sealed while we looked: nothing may be missed */
+    return MR_NOT_FOUND;
+}
+
+static void reserve_bytes(uint8_t **bytes, size_t *capacity, size_t needed)
+{
+    if (*capacity >= needed)
+        return;
+    mr_free(*bytes);
+    *capacity = needed + needed / 8;
+    *bytes = mr_alloc(*capacity);
+}
+
+/* Reads the block at cursor->place and makes it the source. */
+static mr_status enter_block(struct mr_log_cursor *cursor, mr_error *error)
+{
+    struct mr_block_place *place = &cursor->place;
+    size_t size = BLOCK_HEADER_BYTES + (size_t)place->block.stored_bytes, got;
+    struct mr_block block;
+    mr_bytes runs;
+    mr_status status;
+
+    leave_source(cursor);
+    reserve_bytes(&cursor->stored, &cursor->stored_capacity, size);
+    status = cursor->file->fs->read(cursor->file, cursor->stored, size, place->offset, &got, error);
+    if (status)
+        return status;
+    if (got < size || !mr_block_read_header(cursor->stored, &block) ||
+        block.log != place->block.log || block.stored_bytes != place->block.stored_bytes)
+        return damaged(cursor, error);
+    take_codec(cursor);
+    if (block.is_compressed)
+        reserve_bytes(&cursor->raw, &cursor->raw_capacity, block.raw_bytes);
+    if (!mr_block_read(cursor->codec, &block, cursor->stored,
+                       mr_segment_seed(cursor->log->directory_id, cursor->segment, place->offset),
+                       cursor->raw, &runs))
+        return damaged(cursor, error);
+    place->block = block;
+    cursor->is_in_block = true;
+    cursor->runs = mr_scan_of(runs);
+    cursor->run_base = (struct mr_run_base){block.first_number, block.first_ms};
+    return MR_OK;
+}
+
+/* The block behind the one just read, where the same index page says so: most of a scan. */
+static bool next_entry(struct mr_log_cursor *cursor)
+{
+    struct mr_block_place place;
+
+    if (cursor->page.entry_count == 0 || cursor->entry == UINT32_MAX || !cursor->file ||
+        cursor->page.segment != cursor->segment || cursor->entry + 1 >= cursor->page.entry_count)
+        return false;
+    mr_segment_page_entry(&cursor->page, cursor->entry + 1, &place);
+    if (place.block.log != cursor->tail->id || place.block.last_number < cursor->next_number)
+        return false;
+    cursor->entry++;
+    cursor->place = place;
+    cursor->place.segment = cursor->segment;
+    return true;
+}
+
+static mr_status look_on_disk(struct mr_log_cursor *cursor, mr_error *error)
+{
+    bool goes_on = cursor->is_in_block && next_entry(cursor);
+    mr_status status = goes_on ? MR_OK : find_place(cursor, false, cursor->next_number, 0, error);
+
+    if (status == MR_NOT_FOUND) {
+        /* A gap that trimming left: what is in memory comes next. */
+        pthread_mutex_lock(&cursor->tail->lock);
+        cursor->next_number = cursor->tail->dropped_number + 1;
+        pthread_mutex_unlock(&cursor->tail->lock);
+        leave_source(cursor);
+        return MR_OK;
+    }
+    return status ? status : enter_block(cursor, error);
+}
+
+/* ---- the door ------------------------------------------------------------------------------ */
+
+mr_status mr_log_cursor_seek_time(struct mr_log_cursor *cursor, int64_t time_ms, mr_error *error)
+{
+    struct mr_tail *tail = cursor->tail;
+    mr_status status;
+
+    leave_source(cursor);
+    cursor->from_ms = time_ms;
+    cursor->reached_ms = 0;
+    status = find_place(cursor, true, 0, time_ms, error);
+    if (status == MR_OK) {
+        cursor->next_number = cursor->place.block.first_number;
+        return MR_OK;
+    }
+    if (status != MR_NOT_FOUND)
+        return status;
+    pthread_mutex_lock(&tail->lock);
+    {
+        struct mr_chunk *chunk = mr_tail_find_time(tail, time_ms);
+        cursor->next_number = chunk ? chunk->first_number : tail->tip_number + 1;
+    }
+    pthread_mutex_unlock(&tail->lock);
+    return MR_OK;
+}
+
+static bool is_at_tip(struct mr_log_cursor *cursor)
+{
+    bool is;
+
+    pthread_mutex_lock(&cursor->tail->lock);
+    is = cursor->next_number > cursor->tail->tip_number;
+    pthread_mutex_unlock(&cursor->tail->lock);
+    return is;
+}
+
+mr_status mr_log_cursor_next(struct mr_log_cursor *cursor, size_t count_max, int64_t horizon_ms,
+                             struct mr_log_records *records, mr_error *error)
+{
+    mr_status status;
+    size_t count = 0;
+
+    if (horizon_ms < cursor->from_ms)
+        horizon_ms = cursor->from_ms;
+    for (;;) {
+        enum found found;
+
+        status = decode(cursor, count_max, horizon_ms, &count, error);
+        if (status)
+            return status;
+        if (count > 0)
+            break;
+        found = look_in_memory(cursor);
+        if (found == FOUND_DROPPED)
+            return mr_fail(error, MR_CLOSED, "the stream was deleted");
+        if (found == FOUND_NOTHING)
+            break;
+        if (found == FOUND_ON_DISK) {
+            status = look_on_disk(cursor, error);
+            if (status)
+                return status;
+        } else {
+            leave_segments(cursor);
+        }
+    }
+    *records = (struct mr_log_records){
+        .records = cursor->records,
+        .count = count,
+        .at_tip = is_at_tip(cursor),
+        .reached_ms = cursor->reached_ms,
+    };
+    return MR_OK;
+}

@@ -1,0 +1,588 @@
+/*
+ * flush.c - tails become segments: complete blocks of one stream are compressed and appended to its
+ * active segment, then entered as flushed. Until the next checkpoint the journal keeps them, too.
+ */
+#include "base/check.h"
+#include "base/fail.h"
+#include "base/memory.h"
+#include "log/inside.h"
+
+/* ---- the ready lists ----------------------------------------------------------------------- */
+
+void mr_log_note_ready(struct mr_log *log, struct mr_tail *tail)
+{
+    struct mr_store *store = tail->store;
+
+    pthread_mutex_lock(&log->ready_lock);
+    if (!tail->is_ready) {
+        tail->is_ready = true;
+        tail->ready_next = store->ready;
+        store->ready = mr_tail_hold(tail);
+    }
+    if (!store->is_ready) {
+        store->is_ready = true;
+        store->next_ready = NULL;
+        *log->ready_last = store;
+        log->ready_last = &store->next_ready;
+        atomic_fetch_add(&store->reference_count, 1);
+    }
+    pthread_mutex_unlock(&log->ready_lock);
+}
+
+/* The first ready stream, and its ready tails: the caller's to release. */
+static struct mr_store *take_ready(struct mr_log *log, struct mr_tail **tails)
+{
+    struct mr_store *store;
+
+    pthread_mutex_lock(&log->ready_lock);
+    store = log->ready_first;
+    if (store) {
+        log->ready_first = store->next_ready;
+        if (!log->ready_first)
+            log->ready_last = &log->ready_first;
+        store->is_ready = false;
+        *tails = store->ready;
+        store->ready = NULL;
+        for (struct mr_tail *tail = *tails; tail; tail = tail->ready_next)
+            tail->is_ready = false;
+    }
+    pthread_mutex_unlock(&log->ready_lock);
+    return store;
+}
+
+/* ---- one flush ----------------------------------------------------------------------------- */
+
+/* A block on its way: the chunks it is made of, held, and where it will lie. */
+struct block_job {
+    struct mr_tail *tail;
+    struct mr_chunk *first;
+    uint32_t chunk_count;
+    struct mr_block_place place;
+};
+
+struct flush {
+    struct block_job jobs[FLUSH_BLOCKS_MAX];
+    uint32_t job_count;
+    size_t out_size;
+};
+
+/* Takes the tail's complete blocks, oldest first, as far as there is place in the flush. */
+static void gather(struct flush *flush, struct mr_tail *tail)
+{
+    struct mr_chunk *chunk;
+
+    pthread_mutex_lock(&tail->lock);
+    chunk = tail->pending;
+    for (uint32_t i = 0; i < tail->complete_count && flush->job_count < FLUSH_BLOCKS_MAX; i++) {
+        struct block_job *job = &flush->jobs[flush->job_count++];
+        struct mr_block *block = &job->place.block;
+
+        mr_check(chunk && chunk->begins_block);
+        *job = (struct block_job){.tail = mr_tail_hold(tail), .first = chunk};
+        block->log = tail->id;
+        block->first_number = chunk->first_number;
+        block->first_ms = chunk->first_ms;
+        do {
+            mr_chunk_hold(chunk);
+            job->chunk_count++;
+            block->record_count += chunk->record_count;
+            block->record_bytes += chunk->record_bytes;
+            block->raw_bytes += chunk->used;
+            block->last_number = chunk->last_number;
+            block->last_ms = chunk->last_ms;
+            chunk = chunk->next;
+        } while (chunk && !chunk->begins_block);
+    }
+    pthread_mutex_unlock(&tail->lock);
+}
+
+/* The chunk after the i-th of a job's; never looks behind the last, where the publisher may write. */
+static struct mr_chunk *chunk_after(const struct block_job *job, uint32_t i,
+                                    const struct mr_chunk *chunk)
+{
+    return i + 1 < job->chunk_count ? chunk->next : NULL;
+}
+
+static void reserve(uint8_t **bytes, size_t *capacity, size_t needed)
+{
+    if (*capacity >= needed)
+        return;
+    *capacity = needed + needed / 4;
+    *bytes = mr_resize(*bytes, *capacity);
+}
+
+/* The block's runs in one piece: its only chunk, or a copy of its chunks. */
+static mr_bytes runs_of(struct mr_log *log, const struct block_job *job)
+{
+    const struct mr_chunk *chunk = job->first;
+    size_t size = 0;
+
+    if (job->chunk_count == 1)
+        return (mr_bytes){chunk->bytes, chunk->used};
+    reserve(&log->flush_raw, &log->flush_raw_capacity, job->place.block.raw_bytes);
+    for (uint32_t i = 0; i < job->chunk_count; chunk = chunk_after(job, i++, chunk)) {
+        memcpy(log->flush_raw + size, chunk->bytes, chunk->used);
+        size += chunk->used;
+    }
+    return (mr_bytes){log->flush_raw, size};
+}
+
+/* The fuller the memory, the less time goes into compression: puts must not wait for it. */
+static enum mr_codec_effort effort_for(struct mr_log *log)
+{
+    uint64_t pending = atomic_load(&log->pending_bytes), max = mr_log_memory_max(log);
+
+    if (pending < max / 2)
+        return MR_CODEC_SMALL;
+    return pending < max - max / 4 ? MR_CODEC_FAST : MR_CODEC_STORED;
+}
+
+static void compress(struct mr_log *log, struct flush *flush, const struct mr_segment *segment)
+{
+    for (uint32_t i = 0; i < flush->job_count; i++) {
+        struct block_job *job = &flush->jobs[i];
+        mr_bytes runs = runs_of(log, job);
+
+        job->place.segment = segment->id;
+        job->place.offset = segment->bytes + flush->out_size;
+        reserve(&log->flush_out, &log->flush_out_capacity,
+                flush->out_size + mr_block_bytes_max(runs.size));
+        flush->out_size +=
+            mr_block_write(log->codec, effort_for(log), &job->place.block, runs,
+                           mr_segment_seed(log->directory_id, segment->id, job->place.offset),
+                           log->flush_out + flush->out_size);
+    }
+}
+
+/* The stream's unsealed segment, made if there is none; NULL with OK if the stream was dropped. */
+static mr_status active_segment(struct mr_log *log, struct mr_store *store,
+                                struct mr_segment **segment, mr_error *error)
+{
+    char path[MR_PATH_BYTES];
+    struct mr_segment made;
+    mr_status status = MR_OK;
+
+    *segment = NULL;
+    pthread_mutex_lock(&log->flushing);
+    if (store->is_dropped)
+        goto out;
+    if (store->segment_count > 0 && !store->segments[store->segment_count - 1].is_sealed) {
+        *segment = &store->segments[store->segment_count - 1];
+        if (!(*segment)->file) {
+            mr_segment_path(path, log->directory, store->stream, (*segment)->id);
+            status = log->fs->open(log->fs, path, MR_FS_WRITE, &(*segment)->file, error);
+        }
+        goto out;
+    }
+    if (store->is_new) {
+        mr_store_path(path, log->directory, store->stream);
+        status = log->fs->make_directory(log->fs, path, error);
+        if (status && status != MR_EXISTS)
+            goto out;
+        log->has_new_store = true;
+    }
+    status = mr_segment_create(&made, log->fs, log->directory, log->directory_id, store->stream,
+                               log->next_segment, error);
+    if (status)
+        goto out;
+    log->next_segment++;
+    mr_grow(store->segments, store->segment_count, store->segment_capacity);
+    *segment = &store->segments[store->segment_count++];
+    **segment = made;
+out:
+    pthread_mutex_unlock(&log->flushing);
+    return status;
+}
+
+static void cache_append(struct mr_log *log, struct mr_chunk *chunk)
+{
+    pthread_mutex_lock(&log->cache_lock);
+    chunk->cache_previous = log->cache_last;
+    chunk->cache_next = NULL;
+    *(log->cache_last ? &log->cache_last->cache_next : &log->cache_first) = chunk;
+    log->cache_last = chunk;
+    pthread_mutex_unlock(&log->cache_lock);
+}
+
+/* The block lies in its segment: readers may look for it there, its memory is a cache from now on. */
+static void enter_block(struct mr_log *log, struct block_job *job)
+{
+    const struct mr_block *block = &job->place.block;
+    struct mr_tail *tail = job->tail;
+    struct mr_chunk *chunk = job->first;
+    size_t bytes = 0;
+
+    pthread_mutex_lock(&tail->lock);
+    if (!tail->is_dropped) {
+        mr_check(tail->pending == chunk && tail->complete_count > 0);
+        mr_grow(tail->places, tail->place_count, tail->place_capacity);
+        tail->places[tail->place_count++] = job->place;
+        for (uint32_t i = 0; i < job->chunk_count; i++, chunk = chunk->next) {
+            chunk->is_flushed = true;
+            bytes += sizeof *chunk + chunk->capacity;
+            cache_append(log, chunk);
+        }
+        tail->pending = chunk;
+        tail->complete_count--;
+        tail->flushed_number = block->last_number;
+        tail->flushed_figures.record_count += block->record_count;
+        tail->flushed_figures.record_bytes += block->record_bytes;
+        tail->flushed_figures.newest_ms = block->last_ms;
+    }
+    pthread_mutex_unlock(&tail->lock);
+    atomic_fetch_sub(&log->pending_bytes, bytes);
+    atomic_fetch_add(&log->cached_bytes, bytes);
+}
+
+static void enter(struct mr_log *log, struct mr_store *store, struct flush *flush,
+                  struct mr_segment *segment)
+{
+    pthread_mutex_lock(&log->flushing);
+    for (uint32_t i = 0; i < flush->job_count; i++) {
+        struct block_job *job = &flush->jobs[i];
+
+        enter_block(log, job);
+        segment->raw_bytes += job->place.block.raw_bytes;
+        segment->block_count++;
+        if (job->place.block.last_number > segment->last_number)
+            segment->last_number = job->place.block.last_number;
+        if (job->place.block.first_ms < segment->first_ms)
+            segment->first_ms = job->place.block.first_ms;
+        if (job->place.block.last_ms > segment->last_ms)
+            segment->last_ms = job->place.block.last_ms;
+    }
+    segment->bytes += flush->out_size;
+    segment->is_dirty = true;
+    atomic_fetch_add(&store->version, 1);
+    pthread_mutex_unlock(&log->flushing);
+}
+
+static void release(struct flush *flush)
+{
+    for (uint32_t i = 0; i < flush->job_count; i++) {
+        struct mr_chunk *chunk = flush->jobs[i].first, *next;
+
+        for (uint32_t n = 0; n < flush->jobs[i].chunk_count; n++, chunk = next) {
+            next = chunk_after(&flush->jobs[i], n, chunk);
+            mr_chunk_release(chunk);
+        }
+        mr_tail_release(flush->jobs[i].tail);
+    }
+}
+
+/* Writes index and trailer when the segment is full or spans its time, and empties the places. */
+static mr_status seal_if_full(struct mr_log *log, struct mr_store *store,
+                              struct mr_segment *segment, mr_error *error)
+{
+    struct mr_block_place *places = NULL;
+    size_t count = 0, capacity = 0;
+    struct mr_segment sealed = *segment;
+    mr_status status;
+
+    if (segment->bytes < log->config.segment_bytes &&
+        segment->last_ms - segment->first_ms < store->roll_ms)
+        return MR_OK;
+
+    /* Tails come in the order of their ids and each has its places in order: they are sorted. */
+    pthread_rwlock_rdlock(&log->stores_lock);
+    for (size_t id = 0; id < log->tail_capacity; id++) {
+        struct mr_tail *tail = log->tails[id];
+
+        if (!tail || tail->store != store)
+            continue;
+        pthread_mutex_lock(&tail->lock);
+        for (uint32_t i = 0; i < tail->place_count; i++) {
+            mr_grow(places, count, capacity);
+            places[count++] = tail->places[i];
+        }
+        pthread_mutex_unlock(&tail->lock);
+    }
+    pthread_rwlock_unlock(&log->stores_lock);
+
+    status = mr_segment_seal(&sealed, log->directory_id, places, count, error);
+    mr_free(places);
+    if (status)
+        return status;
+
+    pthread_mutex_lock(&log->flushing);
+    pthread_rwlock_rdlock(&log->stores_lock);
+    *segment = sealed;
+    for (size_t id = 0; id < log->tail_capacity; id++) {
+        struct mr_tail *tail = log->tails[id];
+
+        if (!tail || tail->store != store)
+            continue;
+        pthread_mutex_lock(&tail->lock);
+        tail->place_count = tail->place_capacity = 0;
+        mr_free(tail->places);
+        tail->places = NULL;
+        pthread_mutex_unlock(&tail->lock);
+    }
+    atomic_fetch_add(&store->version, 1);
+    pthread_rwlock_unlock(&log->stores_lock);
+    pthread_mutex_unlock(&log->flushing);
+    return MR_OK;
+}
+
+/* Flushing cannot go on for now: puts that find no room say why. */
+static void set_stuck(struct mr_log *log, mr_status status, const mr_error *error)
+{
+    bool is_new;
+
+    pthread_mutex_lock(&log->sequencer);
+    is_new = log->stuck != status;
+    log->stuck = status;
+    if (status)
+        log->stuck_error = *error;
+    mr_log_make_room(log);
+    pthread_mutex_unlock(&log->sequencer);
+    if (is_new && status)
+        mr_log_diag(log, "event=flush_stuck reason=\"%s\"", error->message);
+    else if (is_new)
+        mr_log_diag(log, "event=flush_goes_on");
+}
+
+static mr_status flush_store(struct mr_log *log, struct mr_store *store, struct flush *flush,
+                             mr_error *error)
+{
+    struct mr_segment *segment;
+    mr_status status = active_segment(log, store, &segment, error);
+
+    if (status || !segment)
+        return status;
+    compress(log, flush, segment);
+    status = log->fs->write(segment->file, log->flush_out, flush->out_size, segment->bytes, error);
+    if (status)
+        return status;
+    enter(log, store, flush, segment);
+    return seal_if_full(log, store, segment, error);
+}
+
+bool mr_log_flush(struct mr_log *log)
+{
+    struct mr_tail *tails = NULL, *next;
+    struct mr_store *store;
+    struct flush *flush;
+    mr_status status = MR_OK;
+    mr_error error;
+
+    pthread_mutex_lock(&log->flush_turn);
+    store = take_ready(log, &tails);
+    if (!store) {
+        pthread_mutex_unlock(&log->flush_turn);
+        return false;
+    }
+    flush = mr_alloc(sizeof *flush);
+    flush->job_count = 0;
+    flush->out_size = 0;
+    for (struct mr_tail *tail = tails; tail; tail = tail->ready_next)
+        gather(flush, tail);
+    if (flush->job_count > 0)
+        status = flush_store(log, store, flush, &error);
+    release(flush);
+    mr_free(flush);
+
+    for (struct mr_tail *tail = tails; tail; tail = next) {
+        bool has_more;
+
+        next = tail->ready_next;
+        pthread_mutex_lock(&tail->lock);
+        has_more = tail->complete_count > 0;
+        pthread_mutex_unlock(&tail->lock);
+        if (has_more)
+            mr_log_note_ready(log, tail);
+        mr_tail_release(tail);
+    }
+    mr_store_release(store);
+    set_stuck(log, status, &error);
+    mr_log_trim_cache(log);
+    pthread_mutex_unlock(&log->flush_turn);
+    return status == MR_OK;
+}
+
+/* ---- when ---------------------------------------------------------------------------------- */
+
+void mr_log_complete_old(struct mr_log *log, uint64_t before)
+{
+    pthread_rwlock_rdlock(&log->stores_lock);
+    for (size_t id = 0; id < log->tail_capacity; id++) {
+        struct mr_tail *tail = log->tails[id];
+        bool is_ready;
+
+        if (!tail)
+            continue;
+        pthread_mutex_lock(&tail->lock);
+        if (tail->pending && tail->pending->lsn.at < before)
+            mr_tail_complete(tail);
+        is_ready = tail->complete_count > 0;
+        pthread_mutex_unlock(&tail->lock);
+        if (is_ready)
+            mr_log_note_ready(log, tail);
+    }
+    pthread_rwlock_unlock(&log->stores_lock);
+}
+
+struct mr_lsn mr_log_oldest_pending(struct mr_log *log)
+{
+    struct mr_lsn oldest;
+
+    pthread_mutex_lock(&log->publishing);
+    oldest = log->published;
+    pthread_mutex_unlock(&log->publishing);
+    pthread_rwlock_rdlock(&log->stores_lock);
+    for (size_t id = 0; id < log->tail_capacity; id++) {
+        struct mr_tail *tail = log->tails[id];
+
+        if (!tail)
+            continue;
+        pthread_mutex_lock(&tail->lock);
+        if (tail->pending && tail->pending->lsn.at < oldest.at)
+            oldest = tail->pending->lsn;
+        pthread_mutex_unlock(&tail->lock);
+    }
+    pthread_rwlock_unlock(&log->stores_lock);
+    return oldest;
+}
+
+void mr_log_trim_cache(struct mr_log *log)
+{
+    while (atomic_load(&log->cached_bytes) + atomic_load(&log->pending_bytes) >
+           mr_log_memory_max(log)) {
+        struct mr_chunk *chunk;
+        struct mr_tail *tail;
+        bool is_last;
+        size_t bytes;
+
+        /* The flush lock keeps mr_log_drop() away from the chunk. */
+        pthread_mutex_lock(&log->flushing);
+        pthread_mutex_lock(&log->cache_lock);
+        chunk = log->cache_first;
+        if (chunk) {
+            log->cache_first = chunk->cache_next;
+            *(chunk->cache_next ? &chunk->cache_next->cache_previous : &log->cache_last) = NULL;
+        }
+        pthread_mutex_unlock(&log->cache_lock);
+        if (!chunk) {
+            pthread_mutex_unlock(&log->flushing);
+            return;
+        }
+        tail = chunk->tail;
+        bytes = sizeof *chunk + chunk->capacity;
+        pthread_mutex_lock(&tail->lock);
+        mr_check(tail->first == chunk);
+        mr_tail_drop_first(tail);
+        is_last = !tail->first;
+        pthread_mutex_unlock(&tail->lock);
+        pthread_mutex_unlock(&log->flushing);
+        mr_chunk_release(chunk);
+        atomic_fetch_sub(&log->cached_bytes, bytes);
+        if (is_last)
+            atomic_fetch_sub(&log->active_count, 1);
+    }
+}
+
+bool mr_log_flush_by_pressure(struct mr_log *log)
+{
+    uint64_t pending = atomic_load(&log->pending_bytes), max = mr_log_memory_max(log);
+    uint64_t ring = log->journal.ring_bytes, live, published;
+    struct mr_lsn oldest;
+    bool has_ready;
+
+    mr_log_trim_cache(log);
+    pthread_mutex_lock(&log->ready_lock);
+    has_ready = log->ready_first != NULL;
+    pthread_mutex_unlock(&log->ready_lock);
+    pthread_mutex_lock(&log->sequencer);
+    live = log->next_lsn - log->tail_lsn;
+    pthread_mutex_unlock(&log->sequencer);
+    if (pending <= max / 4 && live <= ring / 4)
+        return false;
+
+    if (live > ring / 4 || !has_ready) {
+        pthread_mutex_lock(&log->publishing);
+        published = log->published.at;
+        pthread_mutex_unlock(&log->publishing);
+        oldest = mr_log_oldest_pending(log);
+        if (live > ring / 4 && published - oldest.at > ring / 8) {
+            /* The journal fills up: what is oldest goes, complete or not. */
+            mr_log_complete_old(log, published - ring / 8);
+            has_ready = true;
+        } else if (pending > max / 4 * 3 && !has_ready) {
+            /* Memory does, with blocks in progress: many shards, each with a little. */
+            mr_log_complete_old(log, oldest.at + (published - oldest.at) / 2 + 1);
+            has_ready = true;
+        }
+        if (live > ring / 4)
+            mr_log_poke(&log->keep_word);
+    }
+    return has_ready && mr_log_flush(log);
+}
+
+void mr_log_forget_ready(struct mr_log *log)
+{
+    struct mr_tail *tails, *next;
+    struct mr_store *store;
+
+    while ((store = take_ready(log, &tails))) {
+        for (struct mr_tail *tail = tails; tail; tail = next) {
+            next = tail->ready_next;
+            mr_tail_release(tail);
+        }
+        mr_store_release(store);
+    }
+}
+
+/* ---- trim ---------------------------------------------------------------------------------- */
+
+/* The whole of the segment arrived before the horizon: forget it, and remember to remove its file. */
+static void doom_segment(struct mr_log *log, struct mr_store *store, uint32_t i)
+{
+    struct mr_doomed *doomed = mr_new(struct mr_doomed);
+    struct mr_segment *segment = &store->segments[i];
+
+    *doomed =
+        (struct mr_doomed){.next = log->doomed, .stream = store->stream, .segment = segment->id};
+    log->doomed = doomed;
+    log->is_changed = true;
+    if (segment->file)
+        log->fs->close(segment->file);
+    if (!segment->is_sealed) {
+        pthread_rwlock_rdlock(&log->stores_lock);
+        for (size_t id = 0; id < log->tail_capacity; id++) {
+            struct mr_tail *tail = log->tails[id];
+
+            if (!tail || tail->store != store)
+                continue;
+            pthread_mutex_lock(&tail->lock);
+            tail->place_count = 0;
+            pthread_mutex_unlock(&tail->lock);
+        }
+        pthread_rwlock_unlock(&log->stores_lock);
+    }
+    store->segment_count--;
+    memmove(segment, segment + 1, (store->segment_count - i) * sizeof *segment);
+}
+
+void mr_log_trim(struct mr_log *log, uint32_t stream, int64_t horizon_ms)
+{
+    struct mr_store *store = mr_log_store_hold(log, stream);
+    int64_t span_ms;
+
+    if (!store)
+        return;
+    pthread_mutex_lock(&log->flush_turn);
+    pthread_mutex_lock(&log->flushing);
+    /* A 24th of the retention, so that at most that much is kept too long; 10 minutes at least. */
+    span_ms = (log->clock->wall_ms(log->clock) - horizon_ms) / 24;
+    store->roll_ms = span_ms < 600 * 1000 ? 600 * 1000 : span_ms;
+    for (uint32_t i = 0; i < store->segment_count;) {
+        if (store->segments[i].block_count > 0 && store->segments[i].last_ms < horizon_ms)
+            doom_segment(log, store, i);
+        else
+            i++;
+    }
+    atomic_fetch_add(&store->version, 1);
+    pthread_mutex_unlock(&log->flushing);
+    pthread_mutex_unlock(&log->flush_turn);
+    mr_store_release(store);
+}

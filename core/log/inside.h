@@ -1,0 +1,207 @@
+/*
+ * inside.h - struct mr_log, shared by the files of core/log only.
+ *
+ * Locks, in the order in which they may be taken together:
+ *     publishing    held while a group is published; whoever holds it sees a state between two groups
+ *     flushing      held while a flush enters its result, and while a checkpoint copies the manifest
+ *     stores_lock   the tables of tails and stores
+ *     sequencer     the open group, numbers and time, journal space
+ *     tail->lock    one tail's chunks and places
+ *     cache_lock    the order of flushed chunks
+ *     bell_lock     watchers
+ */
+#ifndef MR_LOG_INSIDE_H
+#define MR_LOG_INSIDE_H
+
+#include "log/journal.h"
+#include "log/segment.h"
+#include "log/tail.h"
+
+#include <string.h>
+
+#define GROUP_COUNT 4u
+#define GROUP_BYTES_GOOD (2u << 20) /* a group does not grow on beyond it */
+#define BYTES_PER_ACTIVE_TAIL (48u << 10)
+#define FLUSH_BLOCKS_MAX 64u /* of one stream at a time: others wait no longer than that */
+
+/* Puts that will be made durable together. */
+struct mr_group {
+    struct mr_group *next;
+    uint8_t *bytes;  /* GROUP_BYTES_MAX, of which only what is used takes memory */
+    uint32_t used;   /* header and payload; GROUP_HEADER_BYTES when empty */
+    uint64_t serial; /* counts groups: waiters of a group share a word to sleep on */
+    struct mr_group_header header;
+    struct mr_log_append *first, **last; /* in order */
+    uint32_t waiter_count;
+    mr_status status;
+    mr_error error;
+};
+
+/* One stream's segments. */
+struct mr_store {
+    _Atomic uint32_t reference_count; /* the table, each tail, and who works on it */
+    struct mr_store *next_ready;
+    uint32_t stream, tail_count;
+    bool is_dropped, is_ready;
+    struct mr_segment *segments; /* oldest first; only the last may be unsealed. Lock: flushing */
+    uint32_t segment_count, segment_capacity;
+    _Atomic uint64_t version; /* grows when places move: a reader that found nothing looks again */
+    int64_t roll_ms;          /* a segment is sealed when its records span that much */
+    bool is_new;              /* its folder is not yet known to be durable */
+    struct mr_tail *ready;    /* tails with complete blocks */
+};
+
+/* A segment's file to be removed once no checkpoint names it. */
+struct mr_doomed {
+    struct mr_doomed *next;
+    uint32_t stream, segment;
+    bool is_whole_stream; /* then the folder, too; segment is not looked at */
+};
+
+struct mr_log {
+    struct mr_log_config config;
+    char directory[MR_PATH_BYTES];
+    struct mr_fs *fs;
+    struct mr_clock *clock;
+    struct mr_file *lock_file;
+    uint64_t directory_id;
+    uint32_t epoch;
+    uint64_t checkpoint_serial;
+    struct mr_journal journal;
+    bool is_abandoned;
+    bool is_recovering; /* opening: everything runs on one thread */
+
+    /* sequencer */
+    pthread_mutex_t sequencer;
+    pthread_cond_t room; /* journal space, memory or a group came free */
+    uint32_t room_waiter_count;
+    struct mr_group groups[GROUP_COUNT];
+    struct mr_group *open, *free;
+    uint64_t next_serial, next_number, next_lsn; /* next_lsn: behind the open group's begin */
+    int64_t last_ms;
+    uint64_t tail_lsn;      /* journal space from here on is in use */
+    uint64_t durable_lsn;   /* all before it is synced */
+    uint64_t previous_hash; /* of the newest group written; the committer's */
+    uint64_t synced_ns;     /* MR_SYNC_INTERVAL: when the journal was synced */
+    bool is_dirty;          /* MR_SYNC_INTERVAL: written since */
+    mr_status failed;       /* why puts are refused for good */
+    mr_error failure;
+    mr_status stuck; /* why flushing makes no progress for now (a full disk) */
+    mr_error stuck_error;
+    uint64_t group_count;
+
+    /* publishing */
+    pthread_mutex_t publishing;
+    struct mr_group *queue_first, **queue_last; /* durable, not published; lock: sequencer */
+    struct mr_lsn published;                    /* behind the newest group published */
+    uint64_t published_number;                  /* the first number that is not */
+    uint64_t restored_lsn;                      /* entries before it are in the owner's snapshot */
+    _Atomic uint32_t wait_words[GROUP_COUNT];
+
+    /* tails and stores */
+    pthread_rwlock_t stores_lock;
+    struct mr_tail **tails; /* by id; NULL where dropped */
+    size_t tail_capacity, tail_count;
+    struct mr_store **stores; /* sorted by stream */
+    size_t store_count, store_capacity;
+
+    /* memory */
+    _Atomic uint64_t pending_bytes; /* chunks not flushed */
+    _Atomic uint64_t cached_bytes;  /* chunks flushed */
+    _Atomic uint64_t active_count;  /* tails with a chunk in memory */
+    pthread_mutex_t cache_lock;
+    struct mr_chunk *cache_first, *cache_last;
+
+    /* flushing */
+    pthread_mutex_t flush_turn; /* one flush at a time; taken before all others */
+    pthread_mutex_t flushing;
+    pthread_mutex_t ready_lock; /* the ready lists; taken last */
+    struct mr_store *ready_first, **ready_last;
+    struct mr_codec *codec; /* the flusher's */
+    uint8_t *flush_raw, *flush_out;
+    size_t flush_raw_capacity, flush_out_capacity;
+    uint32_t next_segment;
+    bool has_new_store; /* DIR/s is not yet known to be durable with its folders */
+    struct mr_doomed *doomed;
+
+    /* checkpoint */
+    pthread_mutex_t checkpointing;
+    bool is_changed; /* something to checkpoint that does not show in lsns */
+
+    /* bell */
+    pthread_mutex_t bell_lock;
+    pthread_cond_t bell_idle;
+    struct mr_tail *rung_first;     /* tails whose watchers are to be called */
+    struct mr_log_watcher *calling; /* being called just now */
+    pthread_t bell_thread_id;
+
+    /* readers' codecs, to be taken and given back */
+    pthread_mutex_t codecs_lock;
+    struct mr_codec *codecs[16];
+    uint32_t codec_count;
+
+    /* threads */
+    pthread_t threads[5];
+    uint32_t thread_count;
+    _Atomic bool is_stopping;
+    _Atomic uint32_t commit_word, publish_word, flush_word, keep_word, bell_word;
+    bool is_commit_asleep, is_publish_asleep; /* lock: sequencer */
+    _Atomic bool is_checkpoint_wanted;
+
+    struct mr_engine_stats stats; /* what recovery found */
+};
+
+/* A logfmt line to the owner's diag, if any. */
+__attribute__((format(printf, 2, 3))) void mr_log_diag(struct mr_log *log, const char *format, ...);
+
+/* ---- log.c: the tables ---- */
+struct mr_tail *mr_log_tail_hold(struct mr_log *log, mr_log_id id);      /* NULL: no such log */
+struct mr_store *mr_log_store_hold(struct mr_log *log, uint32_t stream); /* NULL: none */
+/* No more puts: the first reason stays. */
+void mr_log_fail(struct mr_log *log, mr_status status, const mr_error *error);
+bool mr_log_has_failed(struct mr_log *log);
+
+/* ---- append.c ---- */
+void mr_group_reset(struct mr_log *log, struct mr_group *group);
+uint64_t mr_log_memory_max(struct mr_log *log);
+void mr_log_make_room(struct mr_log *log); /* wakes who waits for room; sequencer held */
+
+/* ---- commit.c ---- */
+bool mr_log_commit(struct mr_log *log);
+void mr_log_sync_if_due(struct mr_log *log, bool now); /* MR_SYNC_INTERVAL */
+
+/* ---- publish.c ---- */
+bool mr_log_publish(struct mr_log *log);
+/* Applies one group's payload: to tails and owner. first: its first append, NULL in recovery. */
+mr_status mr_log_publish_group(struct mr_log *log, const struct mr_group_header *header,
+                               mr_bytes payload, struct mr_log_append *first, mr_error *error);
+
+/* ---- flush.c ---- */
+/* Writes complete blocks of one stream, at most FLUSH_BLOCKS_MAX; false: none, or stuck. */
+bool mr_log_flush(struct mr_log *log);
+/* Ends blocks in progress whose first record's group is before this lsn: then they are complete. */
+void mr_log_complete_old(struct mr_log *log, uint64_t before);
+/* Flushes what pressure asks for; false: there is nothing to do now. */
+bool mr_log_flush_by_pressure(struct mr_log *log);
+void mr_log_forget_ready(struct mr_log *log); /* at closing: nothing is flushed any more */
+void mr_log_note_ready(struct mr_log *log, struct mr_tail *tail); /* it has complete blocks */
+void mr_log_trim_cache(struct mr_log *log);
+/* The group of the oldest record that is only in memory and journal; the published end if none. */
+struct mr_lsn mr_log_oldest_pending(struct mr_log *log);
+
+/* ---- checkpoint.c ---- */
+mr_status mr_log_write_checkpoint(struct mr_log *log, bool is_clean, mr_error *error);
+
+/* ---- recover.c ---- */
+mr_status mr_log_recover(struct mr_log *log, mr_error *error);
+
+/* ---- watch.c ---- */
+void mr_log_ring_tail(struct mr_log *log, struct mr_tail *tail);
+bool mr_log_call_watchers(struct mr_log *log);
+
+/* ---- threads.c ---- */
+void mr_log_start_threads(struct mr_log *log);
+void mr_log_stop_threads(struct mr_log *log);
+void mr_log_poke(_Atomic uint32_t *word);
+
+#endif

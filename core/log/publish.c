@@ -1,0 +1,171 @@
+/* publish.c - durable groups become readable: runs go to tails, entries to the owner, answers out. */
+#include "base/fail.h"
+#include "log/inside.h"
+
+#include <inttypes.h>
+
+static void publish_run(struct mr_log *log, mr_log_id id, const struct mr_run *run,
+                        uint32_t record_bytes, struct mr_lsn lsn)
+{
+    /* Only the publisher changes the table: it may look without the lock. */
+    struct mr_tail *tail = id < log->tail_capacity ? log->tails[id] : NULL;
+    uint64_t last_number = run->first_number + run->record_count - 1;
+    struct mr_tail_growth growth;
+    bool was_empty;
+
+    /* Of a stream deleted since, or in a segment already: seen in recovery only. */
+    if (!tail ||
+        (last_number <= tail->flushed_number && log->config.mutant != MR_MUTANT_REPLAY_TWICE))
+        return;
+    pthread_mutex_lock(&tail->lock);
+    if (log->config.journal_only) {
+        tail->tip_number = last_number;
+        tail->figures.record_count += run->record_count;
+        pthread_mutex_unlock(&tail->lock);
+        return;
+    }
+    was_empty = !tail->first;
+    mr_tail_append(tail, run, record_bytes, lsn, &growth);
+    pthread_mutex_unlock(&tail->lock);
+
+    if (was_empty)
+        atomic_fetch_add(&log->active_count, 1);
+    if (growth.allocated_bytes)
+        atomic_fetch_add(&log->pending_bytes, growth.allocated_bytes);
+    if (growth.completed_block)
+        mr_log_note_ready(log, tail);
+    if (atomic_load(&tail->is_watched))
+        mr_log_ring_tail(log, tail);
+    if (log->is_recovering)
+        log->stats.recovered_record_count += run->record_count;
+}
+
+static mr_status publish_entry(struct mr_log *log, mr_bytes entry, uint64_t number, int64_t at_ms,
+                               uint64_t lsn, struct mr_log_append *append, mr_error *error)
+{
+    const struct mr_log_owner *owner = &log->config.owner;
+
+    if (lsn < log->restored_lsn)
+        return MR_OK;
+    return owner->apply(owner->context, log, entry, number, at_ms, append, error);
+}
+
+mr_status mr_log_publish_group(struct mr_log *log, const struct mr_group_header *header,
+                               mr_bytes payload, struct mr_log_append *first, mr_error *error)
+{
+    const struct mr_lsn lsn = {header->lsn, header->previous_hash};
+    struct mr_scan scan = mr_scan_of(payload);
+    uint64_t number = header->first_number;
+    struct mr_log_append *append = first;
+    size_t run_left = 0;
+    mr_status status;
+
+    while (!mr_scan_failed(&scan) && scan.at < scan.end) {
+        uint8_t type = mr_scan_u8(&scan);
+        int64_t at_ms = header->first_ms + (int64_t)mr_scan_varint(&scan);
+
+        if (type == JOURNAL_RUN) {
+            uint64_t id = mr_scan_varint(&scan);
+            struct mr_run run = {
+                .record_count = mr_scan_varint(&scan), .first_number = number, .at_ms = at_ms};
+            uint64_t record_bytes = mr_scan_varint(&scan);
+
+            run.frames = mr_scan_string(&scan);
+            if (mr_scan_failed(&scan) || id > UINT32_MAX || run.record_count == 0 ||
+                run.record_count > run.frames.size || record_bytes > run.frames.size)
+                break;
+            publish_run(log, (mr_log_id)id, &run, (uint32_t)record_bytes, lsn);
+            number += run.record_count;
+            /* Find the append the next entry belongs to. */
+            if (run_left == 0 && append)
+                run_left = append->run_count;
+            if (append && --run_left == 0)
+                append = append->next;
+        } else if (type == JOURNAL_OWNER) {
+            mr_bytes entry = mr_scan_string(&scan);
+
+            if (mr_scan_failed(&scan))
+                break;
+            status = publish_entry(log, entry, number++, at_ms, header->lsn, append, error);
+            if (status)
+                return status;
+            if (append && append->run_count == 0)
+                append = append->next;
+        } else {
+            break;
+        }
+    }
+    if (scan.at != scan.end || mr_scan_failed(&scan) ||
+        number != header->first_number + header->number_count)
+        return mr_fail(error, MR_CORRUPT,
+                       "%s: the group at lsn %" PRIu64 " has a good checksum and wrong contents",
+                       log->journal.path, header->lsn);
+    return MR_OK;
+}
+
+static void answer(struct mr_log *log, struct mr_group *group)
+{
+    struct mr_log_append *next;
+    uint32_t waiter_count = group->waiter_count;
+    uint64_t serial = group->serial;
+
+    for (struct mr_log_append *append = group->first; append; append = next) {
+        next = append->next;
+        append->status = group->status;
+        if (group->status)
+            append->error = group->error;
+        append->done(append);
+    }
+    if (waiter_count > 0)
+        mr_log_poke(&log->wait_words[serial % GROUP_COUNT]);
+}
+
+static void give_back(struct mr_log *log, struct mr_group *group)
+{
+    bool wake;
+
+    mr_group_reset(log, group);
+    pthread_mutex_lock(&log->sequencer);
+    group->next = log->free;
+    log->free = group;
+    if (log->config.journal_only)
+        log->tail_lsn = log->published.at;
+    mr_log_make_room(log);
+    wake = log->is_commit_asleep;
+    log->is_commit_asleep = false;
+    pthread_mutex_unlock(&log->sequencer);
+    if (wake)
+        mr_log_poke(&log->commit_word);
+}
+
+bool mr_log_publish(struct mr_log *log)
+{
+    struct mr_group *group;
+
+    pthread_mutex_lock(&log->publishing);
+    pthread_mutex_lock(&log->sequencer);
+    group = log->queue_first;
+    if (group) {
+        log->queue_first = group->next;
+        if (!group->next)
+            log->queue_last = &log->queue_first;
+    }
+    pthread_mutex_unlock(&log->sequencer);
+    if (group && !group->status) {
+        mr_bytes payload = {group->bytes + GROUP_HEADER_BYTES, group->header.payload_bytes};
+
+        group->status =
+            mr_log_publish_group(log, &group->header, payload, group->first, &group->error);
+        if (group->status)
+            mr_log_fail(log, group->status, &group->error);
+        log->published.at = group->header.lsn + mr_group_bytes(group->header.payload_bytes);
+        log->published.previous_hash = mr_load64(group->bytes);
+        log->published_number = group->header.first_number + group->header.number_count;
+    }
+    pthread_mutex_unlock(&log->publishing);
+    if (!group)
+        return false;
+    answer(log, group);
+    give_back(log, group);
+    return true;
+}
