@@ -438,7 +438,7 @@ void mr_log_close(struct mr_log *log)
     if (!log->config.manual)
         mr_log_stop_threads(log);
     if (!log->is_abandoned) {
-        while (mr_log_commit(log) | mr_log_publish(log))
+        while (mr_log_commit(log) || mr_log_publish(log))
             continue;
         mr_log_sync_if_due(log, true);
         if (!log->config.journal_only && !mr_log_has_failed(log)) {
