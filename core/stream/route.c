@@ -60,8 +60,8 @@ static void keep_buckets(struct mr_route *route, const struct mr_route *old)
     }
 }
 
-void mr_routes_set(struct mr_routes *routes, const char *stream,
-                   struct mr_shard_state *const *open, size_t open_count)
+void mr_routes_set(struct mr_routes *routes, const char *stream, struct mr_shard_state *const *open,
+                   size_t open_count)
 {
     struct mr_route *route = mr_new(struct mr_route), *old = mr_routes_get(routes, stream);
 

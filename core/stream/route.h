@@ -37,8 +37,8 @@ void mr_routes_fini(struct mr_routes *routes);
 
 /* Hold the lock: for reading / for writing. */
 struct mr_route *mr_routes_get(const struct mr_routes *routes, const char *stream); /* or NULL */
-void mr_routes_set(struct mr_routes *routes, const char *stream,
-                   struct mr_shard_state *const *open, size_t open_count);
+void mr_routes_set(struct mr_routes *routes, const char *stream, struct mr_shard_state *const *open,
+                   size_t open_count);
 void mr_routes_remove(struct mr_routes *routes, const char *stream);
 
 #endif
