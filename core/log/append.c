@@ -123,8 +123,8 @@ static uint8_t *write_entries(struct mr_log *log, struct mr_log_append *append, 
     return out;
 }
 
-static mr_status queue(struct mr_log *log, struct mr_log_append *append, uint32_t wait_ms,
-                       bool is_waited, mr_error *error)
+mr_status mr_log_append(struct mr_log *log, struct mr_log_append *append, uint32_t wait_ms,
+                        mr_error *error)
 {
     uint64_t bytes = bytes_of(append);
     struct mr_group *group;
@@ -134,6 +134,7 @@ static mr_status queue(struct mr_log *log, struct mr_log_append *append, uint32_
 
     append->status = append->entry_status = MR_OK;
     append->next = NULL;
+    atomic_store_explicit(&append->is_done, 0, memory_order_relaxed);
     now_ms = log->clock->wall_ms(log->clock);
     pthread_mutex_lock(&log->sequencer);
     status = wait_for_room(log, bytes, wait_ms, error);
@@ -154,7 +155,7 @@ static mr_status queue(struct mr_log *log, struct mr_log_append *append, uint32_
                              group->bytes);
     *group->last = append;
     group->last = &append->next;
-    group->waiter_count += is_waited;
+    group->waiter_count += !append->done;
     append->group_serial = group->serial;
     wake = log->is_commit_asleep;
     log->is_commit_asleep = false;
@@ -165,41 +166,31 @@ out:
     return status;
 }
 
-mr_status mr_log_append(struct mr_log *log, struct mr_log_append *append, uint32_t wait_ms,
-                        mr_error *error)
+mr_status mr_log_wait(struct mr_log *log, struct mr_log_append *append, mr_error *error)
 {
-    return queue(log, append, wait_ms, false, error);
-}
+    _Atomic uint32_t *word = &log->wait_words[append->group_serial % GROUP_COUNT];
 
-static void set_flag(struct mr_log_append *append)
-{
-    /* After this store the append, on the waiter's stack, may be gone. */
-    atomic_store_explicit((_Atomic uint32_t *)append->context, 1, memory_order_release);
+    for (;;) {
+        uint32_t seen = atomic_load(word);
+
+        if (atomic_load_explicit(&append->is_done, memory_order_acquire))
+            break;
+        if (log->config.manual)
+            mr_check(mr_log_publish(log) || mr_log_commit(log));
+        else
+            mr_word_wait(word, seen, UINT32_MAX);
+    }
+    if (append->status && error)
+        *error = append->error;
+    return append->status;
 }
 
 mr_status mr_log_append_wait(struct mr_log *log, struct mr_log_append *append, uint32_t wait_ms,
                              mr_error *error)
 {
-    _Atomic uint32_t is_done = 0, *word;
     mr_status status;
 
-    append->done = set_flag;
-    append->context = &is_done;
-    mr_check(!log->config.manual);
-    status = queue(log, append, wait_ms, true, error);
-    if (status)
-        return status;
-    for (;;) {
-        uint32_t seen;
-
-        /* All waiters of a group sleep on one word: one system call wakes them. */
-        word = &log->wait_words[append->group_serial % GROUP_COUNT];
-        seen = atomic_load(word);
-        if (atomic_load_explicit(&is_done, memory_order_acquire))
-            break;
-        mr_word_wait(word, seen, UINT32_MAX);
-    }
-    if (append->status && error)
-        *error = append->error;
-    return append->status;
+    append->done = NULL;
+    status = mr_log_append(log, append, wait_ms, error);
+    return status ? status : mr_log_wait(log, append, error);
 }

@@ -29,7 +29,8 @@ void mr_log_note_ready(struct mr_log *log, struct mr_tail *tail)
     pthread_mutex_unlock(&log->ready_lock);
 }
 
-/* The first ready stream, and its ready tails: the caller's to release. */
+/* The first ready stream, and its ready tails: the caller's to release. They stay marked, so that the
+ * list is the caller's alone, until is_still_ready() is asked. */
 static struct mr_store *take_ready(struct mr_log *log, struct mr_tail **tails)
 {
     struct mr_store *store;
@@ -43,11 +44,23 @@ static struct mr_store *take_ready(struct mr_log *log, struct mr_tail **tails)
         store->is_ready = false;
         *tails = store->ready;
         store->ready = NULL;
-        for (struct mr_tail *tail = *tails; tail; tail = tail->ready_next)
-            tail->is_ready = false;
     }
     pthread_mutex_unlock(&log->ready_lock);
     return store;
+}
+
+/* Takes the mark away; blocks that were completed while it was there are seen here. */
+static bool is_still_ready(struct mr_log *log, struct mr_tail *tail)
+{
+    bool is;
+
+    pthread_mutex_lock(&log->ready_lock);
+    tail->is_ready = false;
+    pthread_mutex_unlock(&log->ready_lock);
+    pthread_mutex_lock(&tail->lock);
+    is = tail->complete_count > 0;
+    pthread_mutex_unlock(&tail->lock);
+    return is;
 }
 
 /* ---- one flush ----------------------------------------------------------------------------- */
@@ -383,13 +396,8 @@ bool mr_log_flush(struct mr_log *log)
     mr_free(flush);
 
     for (struct mr_tail *tail = tails; tail; tail = next) {
-        bool has_more;
-
         next = tail->ready_next;
-        pthread_mutex_lock(&tail->lock);
-        has_more = tail->complete_count > 0;
-        pthread_mutex_unlock(&tail->lock);
-        if (has_more)
+        if (is_still_ready(log, tail))
             mr_log_note_ready(log, tail);
         mr_tail_release(tail);
     }

@@ -41,6 +41,7 @@ mr_status mr_journal_open(struct mr_journal *journal, struct mr_fs *fs, const ch
     status = fs->size(journal->file, &size, error);
     if (!status)
         status = fs->reserve(journal->file, ring_bytes, error);
+    journal->was_empty = !status && size == 0;
     if (!status && size == 0 && prewrite)
         status = write_zeros(journal, error);
     if (status)

@@ -48,6 +48,7 @@ struct mr_journal {
     struct mr_file *file;
     uint64_t ring_bytes, seed;
     uint32_t mutant;
+    bool was_empty; /* the file was made or cut: there is nothing to read */
     char path[MR_PATH_BYTES];
 };
 

@@ -23,6 +23,8 @@
 #include "os/clock.h"
 #include "os/fs.h"
 
+#include <stdatomic.h>
+
 struct mr_log;
 struct mr_log_append;
 
@@ -113,7 +115,7 @@ struct mr_log_append {
     mr_bytes entry; /* size 0: none. It comes before the runs */
 
     /* Called once, when the append is durable and readable or has failed (status). In the order of
-     * appends. From the publishing thread: be short. */
+     * appends. From the publishing thread: be short. NULL: somebody waits with mr_log_wait(). */
     void (*done)(struct mr_log_append *append);
     void *context;
 
@@ -127,6 +129,7 @@ struct mr_log_append {
 
     struct mr_log_append *next; /* the log's, as is the next */
     uint64_t group_serial;
+    _Atomic uint32_t is_done;
 };
 
 /* Queues the append; its numbers and time are set on return. Waits up to wait_ms for room in the
@@ -134,7 +137,11 @@ struct mr_log_append {
 mr_status mr_log_append(struct mr_log *log, struct mr_log_append *append, uint32_t wait_ms,
                         mr_error *error);
 
-/* The same, and waits until it is done; append->done and context are not used. */
+/* Waits until an append that was queued with done NULL is done; returns its status. One wake-up serves
+ * all waiters of a group. In manual mode it runs the steps itself. */
+mr_status mr_log_wait(struct mr_log *log, struct mr_log_append *append, mr_error *error);
+
+/* mr_log_append() with done NULL, then mr_log_wait(). */
 mr_status mr_log_append_wait(struct mr_log *log, struct mr_log_append *append, uint32_t wait_ms,
                              mr_error *error);
 

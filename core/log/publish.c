@@ -114,7 +114,11 @@ static void answer(struct mr_log *log, struct mr_group *group)
         append->status = group->status;
         if (group->status)
             append->error = group->error;
-        append->done(append);
+        /* After either of these the append, the waiter's or the callback's, may be gone. */
+        if (append->done)
+            append->done(append);
+        else
+            atomic_store_explicit(&append->is_done, 1, memory_order_release);
     }
     if (waiter_count > 0)
         mr_log_poke(&log->wait_words[serial % GROUP_COUNT]);

@@ -448,7 +448,7 @@ static mr_status recover_from(struct mr_log *log, const struct mr_checkpoint *ch
     sweep(log);
     /* Buffered: reading ahead matters here, and nothing else uses the file yet. */
     status = open_journal(log, false, error);
-    if (!status)
+    if (!status && !log->journal.was_empty)
         status = replay(log, error);
     if (status)
         return status;

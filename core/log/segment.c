@@ -99,6 +99,18 @@ static void write_entry(uint8_t *out, const struct mr_block_place *place)
     mr_store64(out + 40, (uint64_t)place->block.last_ms);
 }
 
+static void write_trailer(uint8_t trailer[SEGMENT_TRAILER_BYTES], uint64_t directory_id,
+                          uint32_t segment, uint32_t page_count, uint64_t index_offset)
+{
+    uint64_t offset = index_offset + (uint64_t)page_count * SEGMENT_PAGE_BYTES;
+
+    memset(trailer, 0, SEGMENT_TRAILER_BYTES);
+    mr_store32(trailer + 8, TRAILER_MAGIC);
+    mr_store32(trailer + 12, page_count);
+    mr_store64(trailer + 16, index_offset);
+    stamp(trailer, SEGMENT_TRAILER_BYTES, mr_segment_seed(directory_id, segment, offset));
+}
+
 mr_status mr_segment_seal(struct mr_segment *segment, uint64_t directory_id,
                           const struct mr_block_place *places, size_t place_count, mr_error *error)
 {
@@ -122,11 +134,7 @@ mr_status mr_segment_seal(struct mr_segment *segment, uint64_t directory_id,
         stamp(out, SEGMENT_PAGE_BYTES,
               mr_segment_seed(directory_id, segment->id, offset + page * SEGMENT_PAGE_BYTES));
     }
-    mr_store32(trailer + 8, TRAILER_MAGIC);
-    mr_store32(trailer + 12, (uint32_t)page_count);
-    mr_store64(trailer + 16, offset);
-    stamp(trailer, SEGMENT_TRAILER_BYTES,
-          mr_segment_seed(directory_id, segment->id, offset + page_count * SEGMENT_PAGE_BYTES));
+    write_trailer(trailer, directory_id, segment->id, (uint32_t)page_count, offset);
 
     status = segment->file->fs->write(segment->file, bytes, size, offset, error);
     mr_free(bytes);
@@ -156,17 +164,33 @@ void mr_segment_page_entry(const struct mr_segment_page *page, uint32_t entry,
     };
 }
 
-static uint64_t index_offset(const struct mr_segment *segment)
+uint64_t mr_segment_index_offset(const struct mr_segment *segment)
 {
     return segment->bytes - SEGMENT_TRAILER_BYTES -
            (uint64_t)segment->page_count * SEGMENT_PAGE_BYTES;
+}
+
+mr_status mr_segment_check_trailer(struct mr_file *file, uint64_t directory_id,
+                                   const struct mr_segment *segment)
+{
+    uint8_t expected[SEGMENT_TRAILER_BYTES], found[SEGMENT_TRAILER_BYTES];
+    size_t got;
+    mr_status status;
+
+    write_trailer(expected, directory_id, segment->id, segment->page_count,
+                  mr_segment_index_offset(segment));
+    status = file->fs->read(file, found, sizeof found, segment->bytes - SEGMENT_TRAILER_BYTES, &got,
+                            NULL);
+    if (status)
+        return status;
+    return got == sizeof found && !memcmp(expected, found, sizeof found) ? MR_OK : MR_CORRUPT;
 }
 
 mr_status mr_segment_read_page(struct mr_file *file, const char *path, uint64_t directory_id,
                                const struct mr_segment *segment, uint32_t page_index,
                                struct mr_segment_page *page, mr_error *error)
 {
-    uint64_t offset = index_offset(segment) + (uint64_t)page_index * SEGMENT_PAGE_BYTES;
+    uint64_t offset = mr_segment_index_offset(segment) + (uint64_t)page_index * SEGMENT_PAGE_BYTES;
     size_t got;
     mr_status status;
 

@@ -66,6 +66,13 @@ bool mr_segment_header_is_good(const uint8_t page[SEGMENT_HEADER_BYTES], uint64_
 mr_status mr_segment_seal(struct mr_segment *segment, uint64_t directory_id,
                           const struct mr_block_place *places, size_t place_count, mr_error *error);
 
+/* Where the index of a sealed segment begins. */
+uint64_t mr_segment_index_offset(const struct mr_segment *segment);
+
+/* CORRUPT if the trailer of a sealed segment is not as it was written. */
+mr_status mr_segment_check_trailer(struct mr_file *file, uint64_t directory_id,
+                                   const struct mr_segment *segment);
+
 /* An index page, read and checked: page_index counts from 0. CORRUPT names file and place. */
 struct mr_segment_page {
     uint32_t segment, page_index, entry_count;
