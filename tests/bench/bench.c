@@ -213,6 +213,13 @@ double mr_bench_setting(const char *name, double fallback)
     return text && *text ? strtod(text, NULL) : fallback;
 }
 
+bool mr_bench_wants(const char *name)
+{
+    const char *only = getenv("MR_BENCH_ONLY");
+
+    return !only || strstr(name, only);
+}
+
 uint64_t mr_bench_memory_peak_kb(void)
 {
     FILE *file = fopen("/proc/self/status", "r");

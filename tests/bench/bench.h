@@ -38,6 +38,8 @@ void *mr_bench_share(size_t bytes); /* zeroed, and never given back */
 
 /* Environment variable as a number, or fallback. */
 double mr_bench_setting(const char *name, double fallback);
+/* Whether to measure this: MR_BENCH_ONLY is not set or part of the name. */
+bool mr_bench_wants(const char *name);
 
 /* ---- time --------------------------------------------------------------------------------- */
 

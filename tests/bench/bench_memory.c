@@ -117,6 +117,8 @@ static void bench_memory(uint32_t shard_count, double gigabytes)
     char name[64], line[128];
 
     snprintf(name, sizeof name, "memory_%u_shards_%g_gb", shard_count, gigabytes);
+    if (!mr_bench_wants(name))
+        return;
     snprintf(measured->directory, sizeof measured->directory, "%s", mr_bench_path(name));
     measured->shard_count = shard_count;
     measured->gigabytes = gigabytes;
