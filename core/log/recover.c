@@ -44,6 +44,20 @@ static bool is_any(void *context, const char *name)
     return false;
 }
 
+/* The new directory's own name must last, too. */
+static mr_status sync_parent(struct mr_log *log, mr_error *error)
+{
+    char path[MR_PATH_BYTES];
+    char *slash;
+
+    memcpy(path, log->directory, sizeof path);
+    slash = strrchr(path, '/');
+    if (!slash)
+        return log->fs->sync_directory(log->fs, ".", error);
+    slash[slash == path] = 0;
+    return log->fs->sync_directory(log->fs, path, error);
+}
+
 static mr_status make_directory(struct mr_log *log, mr_error *error)
 {
     struct mr_checkpoint checkpoint = {
@@ -328,7 +342,9 @@ static bool follows(const struct mr_log *log, const struct mr_group_header *head
 {
     if (log->config.mutant == MR_MUTANT_NO_EPOCH)
         return header->first_number >= log->published_number;
-    return header->previous_hash == log->published.previous_hash && header->epoch >= log->epoch &&
+    /* What the checkpoint's life found in the journal may be of older lives; what came later is not. */
+    return header->previous_hash == log->published.previous_hash &&
+           (header->epoch >= log->epoch || log->published.at < log->restored_lsn) &&
            header->first_number >= log->published_number;
 }
 
@@ -340,7 +356,8 @@ static mr_status take_group(struct mr_log *log, const struct mr_group_header *he
 
     if (status)
         return status;
-    log->epoch = header->epoch;
+    if (header->epoch > log->epoch)
+        log->epoch = header->epoch;
     log->published.at = header->lsn + mr_group_bytes(header->payload_bytes);
     log->published.previous_hash = hash;
     if (header->first_number + header->number_count > log->published_number)

@@ -115,8 +115,10 @@ static void walk_journal(struct verify *verify, struct mr_journal *journal, uint
     bool found;
 
     while (!mr_journal_read(journal, at.at, buffer, &header, &hash, &found, NULL) && found &&
-           header.previous_hash == at.previous_hash && header.epoch >= epoch) {
-        epoch = header.epoch;
+           header.previous_hash == at.previous_hash &&
+           (header.epoch >= epoch || at.at < verify->checkpoint.restored_lsn)) {
+        if (header.epoch > epoch)
+            epoch = header.epoch;
         at = (struct mr_lsn){header.lsn + mr_group_bytes(header.payload_bytes), hash};
         verify->totals->group_count++;
         advance(verify, mr_group_bytes(header.payload_bytes));
