@@ -13,9 +13,9 @@ static void publish_run(struct mr_log *log, mr_log_id id, const struct mr_run *r
     struct mr_tail_growth growth;
     bool was_empty;
 
-    /* Of a stream deleted since, or in a segment already: seen in recovery only. */
-    if (!tail ||
-        (last_number <= tail->flushed_number && log->config.mutant != MR_MUTANT_REPLAY_TWICE))
+    /* Seen in recovery only: of a stream deleted since, or in a segment already. */
+    if (!tail || (log->is_recovering && last_number <= tail->flushed_number &&
+                  log->config.mutant != MR_MUTANT_REPLAY_TWICE))
         return;
     pthread_mutex_lock(&tail->lock);
     if (log->config.journal_only) {

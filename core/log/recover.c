@@ -94,6 +94,8 @@ static mr_status make_directory(struct mr_log *log, mr_error *error)
             break;
     }
     mr_free(bytes);
+    if (!status)
+        status = sync_parent(log, error);
     /* Last, because it says that the rest is there. */
     return status ? status : mr_format_write(log->fs, log->directory, log->directory_id, error);
 }
