@@ -75,21 +75,20 @@ static void change_route(struct mr_change *change, const struct mr_entry *entry,
 static mr_status commit(struct mr_change *change, mr_error *error)
 {
     struct mr_engine *engine = change->engine;
-    struct mr_wait wait = {.append.entry = {change->entry.data, change->entry.size}};
+    struct mr_log_append append = {.entry = {change->entry.data, change->entry.size}};
     struct mr_entry entry;
     mr_status status;
 
-    mr_check(mr_entry_decode(&entry, wait.append.entry));
-    mr_wait_prepare(&wait);
+    mr_check(mr_entry_decode(&entry, append.entry));
     pthread_rwlock_wrlock(&engine->routes.lock);
-    status = mr_log_append(engine->log, &wait.append, MR_PUT_WAIT_MS, error);
+    status = mr_log_append(engine->log, &append, MR_PUT_WAIT_MS, error);
     if (!status)
-        change_route(change, &entry, &wait.append);
+        change_route(change, &entry, &append);
     pthread_rwlock_unlock(&engine->routes.lock);
     if (status)
         return status;
 
-    status = mr_wait_finish(engine, &wait, error);
+    status = mr_log_wait(engine->log, &append, error);
     if (status) {
         pthread_rwlock_wrlock(&engine->routes.lock);
         route_by_catalog(engine, change->name);

@@ -65,7 +65,6 @@ mr_status mr_engine_start(mr_engine **out, const char *directory,
     mr_status status;
 
     engine->clock = world->clock ? world->clock : mr_clock_real();
-    engine->is_manual = world->manual;
     engine->shard_count_max = config->shard_count_max;
     mr_catalog_init(&engine->catalog);
     mr_routes_init(&engine->routes);

@@ -18,7 +18,6 @@ struct mr_limits_now {
 struct mr_engine {
     struct mr_log *log;
     struct mr_clock *clock;
-    bool is_manual;
     uint32_t shard_count_max;
     struct mr_catalog catalog; /* what is durable */
     struct mr_routes routes;   /* where puts go */
@@ -29,20 +28,6 @@ struct mr_engine {
     struct mr_log_append forgetting; /* the housekeeper's entry, while is_forgetting */
     _Atomic bool is_forgetting;
 };
-
-/* An append that somebody waits for: prepare, queue by mr_log_append(), finish. */
-struct mr_wait {
-    struct mr_log_append append;
-    _Atomic uint32_t is_done;
-};
-
-void mr_wait_prepare(struct mr_wait *wait);
-/* Waits until the append is durable or has failed. */
-mr_status mr_wait_finish(struct mr_engine *engine, struct mr_wait *wait, mr_error *error);
-
-/* Queues an entry and waits for it; entry_status and entry_value are in wait. */
-mr_status mr_entry_commit(struct mr_engine *engine, struct mr_wait *wait, mr_bytes entry,
-                          mr_error *error);
 
 /* mr_log_owner.housekeep: trims, and forgets shards. */
 void mr_retention_housekeep(struct mr_engine *engine, struct mr_log *log);

@@ -46,7 +46,7 @@ mr_status mr_property_set(mr_engine *engine, const char *stream, const char *nam
                           uint64_t expected_version, uint64_t *version, mr_error *error)
 {
     struct mr_pack entry = {0};
-    struct mr_wait wait = {0};
+    struct mr_log_append append = {0};
     uint64_t scope = MR_SCOPE_ENGINE;
     mr_status status;
 
@@ -59,13 +59,14 @@ mr_status mr_property_set(mr_engine *engine, const char *stream, const char *nam
     if (status)
         return status;
     mr_pack_property(&entry, scope, name, value, expected_version);
-    status = mr_entry_commit(engine, &wait, (mr_bytes){entry.data, entry.size}, error);
+    append.entry = (mr_bytes){entry.data, entry.size};
+    status = mr_log_append_wait(engine->log, &append, MR_PUT_WAIT_MS, error);
     mr_pack_fini(&entry);
     if (!status)
-        status = answer(wait.append.entry_status, wait.append.entry_value, stream, name,
-                        expected_version, error);
+        status =
+            answer(append.entry_status, append.entry_value, stream, name, expected_version, error);
     if (!status && version)
-        *version = wait.append.entry_value;
+        *version = append.entry_value;
     return status;
 }
 

@@ -398,15 +398,14 @@ static mr_status queue(struct mr_engine *engine, const char *stream, const mr_pu
 mr_status mr_put_records(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
                          mr_put_result *results, mr_error *error)
 {
-    struct mr_wait wait = {0};
+    struct mr_log_append append = {0}; /* done is NULL: to wait for */
     bool is_queued;
     mr_status status;
 
-    mr_wait_prepare(&wait);
-    status = queue(engine, stream, puts, count, results, &wait.append, &is_queued, error);
+    status = queue(engine, stream, puts, count, results, &append, &is_queued, error);
     if (!is_queued)
         return status;
-    status = mr_wait_finish(engine, &wait, error);
+    status = mr_log_wait(engine->log, &append, error);
     if (status)
         refuse(results, count, status);
     return status;

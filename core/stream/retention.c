@@ -109,10 +109,12 @@ mr_status mr_engine_trim(mr_engine *engine, mr_error *error)
 
     for (uint64_t id = 0; !status && (stream = take_next(engine, id)); mr_stream_give(stream)) {
         struct mr_pack entry = {0};
-        struct mr_wait wait = {0};
 
-        if (pack_forget(engine, stream, &entry))
-            status = mr_entry_commit(engine, &wait, (mr_bytes){entry.data, entry.size}, error);
+        if (pack_forget(engine, stream, &entry)) {
+            struct mr_log_append append = {.entry = {entry.data, entry.size}};
+
+            status = mr_log_append_wait(engine->log, &append, MR_PUT_WAIT_MS, error);
+        }
         mr_pack_fini(&entry);
         id = (uint64_t)stream->id + 1;
     }
