@@ -11,12 +11,13 @@
  *             named there.
  * Threads     An mr_engine may be used from any thread. An mr_reader belongs to one thread at a
  *             time. Your callbacks run on the engine's own threads, never under a lock of ours:
- * they may call the engine, except for the calls that block (named below) and mr_engine_close().
- * They must be short: the next group of puts waits for them. Errors      Calls return mr_status;
- * MR_OK is 0. Pass an mr_error to learn more, or NULL. A call that fails has changed nothing unless
- * its comment says so. Units       *_ms milliseconds (moments are since 1970-01-01 UTC), *_bytes
- * bytes, *_count items. Memory      Sizes are bounded by the config; malloc failing within those
- * bounds aborts (see mr_on_out_of_memory). Input too large is MR_LIMIT, never an abort.
+ *             they may call the engine, except for the calls that block (named below) and
+ *             mr_engine_close(). They must be short: the next group of puts waits for them.
+ * Errors      Calls return mr_status; MR_OK is 0. Pass an mr_error to learn more, or NULL. A call
+ *             that fails has changed nothing unless its comment says so.
+ * Units       *_ms milliseconds (moments are since 1970-01-01 UTC), *_bytes bytes, *_count items.
+ * Memory      Sizes are bounded by the config; malloc failing within those bounds aborts (see
+ *             mr_on_out_of_memory). Input too large is MR_LIMIT, never an abort.
  *
  * The promises (L1-L9, S1-S3) that these calls keep are listed in core/README.md.
  */
@@ -145,7 +146,7 @@ struct mr_engine_config {
     size_t struct_bytes; /* set by the default; lets the struct grow at its end */
     mr_sync sync;
     uint32_t sync_interval_ms; /* 1..60000, for MR_SYNC_INTERVAL */
-    uint64_t journal_bytes; /* 32 MiB..64 GiB, of a new directory; reserved on disk while open */
+    uint64_t journal_bytes;    /* 32 MiB..64 GiB, of a new directory; reserved on disk while open */
     bool journal_prewrite;  /* write the journal once at opening: faster syncs from the first put */
     uint64_t segment_bytes; /* 1 MiB..4 GiB; retention drops whole segments */
     uint64_t memory_bytes;  /* records kept in memory, besides 48 KiB a shard that is written to */
@@ -206,8 +207,7 @@ void mr_on_out_of_memory(void (*handler)(size_t bytes));
 
 /* ---- streams and shards ------------------------------------------------------------------- */
 
-/* The changes in this part block until they are durable; each is done or not begun after a crash.
- */
+/* The changes in this part block until durable; after a crash each is done or not begun. */
 
 /*
  * shard_count 1..shard_count_max, of equal hash key ranges. EXISTS, LIMIT, INVALID.

@@ -7,10 +7,9 @@
  *
  *     append ──> open group ──commit──> journal ──publish──> tails, owner ──flush──> segments
  *                                       (durable)            (readable)             (compressed)
- *                                                              checkpoint: journal space is free
- * again
+ *                                                    checkpoint: journal space is free again
  *
- * Each arrow is a step; log_threads.c runs them on threads, tests run them one by one with
+ * Each arrow is a step; threads.c runs them on threads, tests run them one by one with
  * mr_log_step() to try every interleaving.
  *
  * Threads     Every call may come from any thread, except as noted. Owner callbacks come from the
