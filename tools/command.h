@@ -1,0 +1,96 @@
+/*
+ * command.h - what a command gets and what it may call.
+ *
+ * A command is one function in a file of its name, and an entry of commands.def. It returns its
+ * exit code, having said on stderr what went wrong and what to do next.
+ */
+#ifndef MR_TOOLS_COMMAND_H
+#define MR_TOOLS_COMMAND_H
+
+#include "millrace.h"
+#include "options.h"
+
+#include "os/fs.h"
+
+enum mr_exit {
+    MR_EXIT_OK = 0,
+    MR_EXIT_FAILED = 1,
+    MR_EXIT_USAGE = 2,
+    MR_EXIT_BUDGET = 3,
+    MR_EXIT_NOT_FOUND = 4,
+};
+
+/* What every command takes. */
+struct mr_common_options {
+    const char *data;
+    bool json, verbose, help;
+};
+
+/* struct mr_create_options and so on, with a field for each OPTION. */
+/* clang-format off */
+#define COMMAND(name, ...) struct mr_##name##_options { struct mr_common_options common;
+#define OPTION(command, type, name, ...) MR_OPTION_##type name;
+#define END(command) };
+#include "commands.def"
+/* clang-format on */
+
+struct mr_call {
+    const struct mr_command *command;
+    const struct mr_common_options *common;
+    const void *options; /* of the command's own type */
+    char *const *arguments;
+    size_t argument_count;
+    char directory[MR_PATH_BYTES]; /* the data directory */
+    mr_engine *engine;             /* from mr_call_open() to the end of the command */
+    mr_error error;                /* for the command's calls */
+};
+
+struct mr_example {
+    const char *line, *what; /* line NULL ends them */
+};
+
+struct mr_command {
+    const char *name; /* NULL ends the table */
+    size_t arguments_min, arguments_max;
+    const char *arguments, *summary;
+    const struct mr_option *options;
+    const struct mr_example *examples;
+    const char *note;
+    enum mr_exit (*run)(struct mr_call *call);
+};
+
+extern const struct mr_command mr_commands[];
+extern const struct mr_option mr_common_option_table[];
+
+#define COMMAND(name, ...) enum mr_exit mr_command_##name(struct mr_call *call);
+#include "commands.def"
+
+/* NULL if there is none; then *guess (may be NULL) is the nearest name or "". */
+const struct mr_command *mr_command_of(const char *name, const char **guess);
+void mr_help_print(const struct mr_command *command);
+
+/* Whatever fails in these has been said. Fills call->directory from --data, MILLRACE_DATA or
+ * ~/.local/share/millrace: */
+enum mr_exit mr_call_place(struct mr_call *call); /* makes the folders above it */
+enum mr_exit mr_call_find(struct mr_call *call);  /* NOT_FOUND when it is missing */
+/* and opens its engine; `make`: makes it when it is missing. */
+enum mr_exit mr_call_open(struct mr_call *call, bool make);
+
+/* Says call->error, with the next step for it, and returns the exit code. stream may be NULL. */
+enum mr_exit mr_call_failed(struct mr_call *call, const char *stream);
+
+/* Says what is wrong with the command line. */
+__attribute__((format(printf, 2, 3))) enum mr_exit mr_call_misused(struct mr_call *call,
+                                                                   const char *format, ...);
+
+/* Reads an argument as a shard; whatever fails has been said. */
+enum mr_exit mr_call_shard(struct mr_call *call, const char *text, mr_shard_id *shard);
+
+/* ^C, a polite kill and a closed pipe as questions, not as ends: a command that goes on for long
+ * asks, finishes what it has begun, and returns. */
+void mr_interrupt_catch(void);
+bool mr_interrupted(void);
+/* Grows and is woken with each interrupt: for mr_word_wait(). */
+_Atomic uint32_t *mr_interrupt_word(void);
+
+#endif

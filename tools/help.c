@@ -1,0 +1,128 @@
+#include "command.h"
+#include "figures.h"
+#include "output.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* "-k, --key KEY" */
+static void format_option(const struct mr_option *option, char *text, size_t bytes)
+{
+    char name[MR_OPTION_NAME_BYTES];
+    int size = 0;
+
+    mr_option_name(option, name);
+    if (option->letter)
+        size = snprintf(text, bytes, "-%c, ", option->letter);
+    else
+        size = snprintf(text, bytes, "    ");
+    snprintf(text + size, bytes - (size_t)size, "%s%s%s", name, *option->argument ? " " : "",
+             option->argument);
+}
+
+static void print_options(const struct mr_option *option)
+{
+    for (; option->name; option++) {
+        char text[80];
+
+        format_option(option, text, sizeof text);
+        printf("  %-28s %s", text, option->help);
+        if (*option->fallback)
+            printf(" (%s)", option->fallback);
+        putchar('\n');
+    }
+}
+
+static void print_head(const char *text)
+{
+    printf("\n%s%s%s\n", mr_colour_on(stdout, MR_BOLD), text, mr_colour_off(stdout));
+}
+
+static void print_note(const char *note)
+{
+    putchar('\n');
+    for (const char *line = note; *line;) {
+        size_t size = strcspn(line, "\n");
+        printf("%.*s\n", (int)size, line);
+        line += size + (line[size] == '\n');
+    }
+}
+
+static void print_command(const struct mr_command *command)
+{
+    printf("millrace %s: %s\n", command->name, command->summary);
+    if (command->examples->line)
+        print_head("Examples");
+    for (const struct mr_example *example = command->examples; example->line; example++)
+        printf("  %s\n      %s%s%s\n", example->line, mr_colour_on(stdout, MR_DIM), example->what,
+               mr_colour_off(stdout));
+    print_head("Usage");
+    printf("  millrace %s%s%s [OPTION...]\n", command->name, *command->arguments ? " " : "",
+           command->arguments);
+    print_head("Options");
+    print_options(command->options);
+    print_options(mr_common_option_table);
+    if (*command->note)
+        print_note(command->note);
+}
+
+static void print_program(void)
+{
+    puts("millrace: durable, ordered, sharded streams in a directory");
+    print_head("Begin");
+    puts("  millrace create flights --shards 4\n"
+         "  millrace put flights --key DTW 'delayed by 66 minutes'\n"
+         "  millrace tail flights");
+    print_head("Commands");
+    for (const struct mr_command *command = mr_commands; command->name; command++)
+        printf("  %-10s %s\n", command->name, command->summary);
+    print_head("Options of every command");
+    print_options(mr_common_option_table);
+    puts("\nmillrace COMMAND --help explains a command, examples first.");
+}
+
+void mr_help_print(const struct mr_command *command)
+{
+    if (command)
+        print_command(command);
+    else
+        print_program();
+}
+
+/* "--key-field<tab>the key is ..." a line. */
+static void print_words(const struct mr_option *option)
+{
+    for (; option->name; option++) {
+        char name[MR_OPTION_NAME_BYTES];
+
+        mr_option_name(option, name);
+        printf("%s\t%s\n", name, option->help);
+        if (option->letter)
+            printf("-%c\t%s\n", option->letter, option->help);
+    }
+}
+
+enum mr_exit mr_command_help(struct mr_call *call)
+{
+    const struct mr_help_options *options = call->options;
+    const char *name = call->argument_count ? call->arguments[0] : NULL, *guess;
+    const struct mr_command *command = name ? mr_command_of(name, &guess) : NULL;
+
+    if (name && !command)
+        return *guess ? mr_call_misused(call, "there is no command '%s': did you mean '%s'?", name,
+                                        guess)
+                      : mr_call_misused(call, "there is no command '%s'", name);
+    if (!options->complete) {
+        mr_help_print(command);
+        return MR_EXIT_OK;
+    }
+    if (command) {
+        print_words(command->options);
+    } else {
+        for (command = mr_commands; command->name; command++)
+            printf("%s\t%s\n", command->name, command->summary);
+        return MR_EXIT_OK;
+    }
+    print_words(mr_common_option_table);
+    return MR_EXIT_OK;
+}

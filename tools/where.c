@@ -1,0 +1,70 @@
+#include "json.h"
+#include "output.h"
+#include "show.h"
+
+#include <string.h>
+
+static void print_json(const char *key, mr_hash_key hash_key, const mr_shard *shard)
+{
+    struct mr_json_line line = MR_JSON_LINE;
+    char md5[33];
+
+    snprintf(md5, sizeof md5, "%016llx%016llx", (unsigned long long)hash_key.hi,
+             (unsigned long long)hash_key.lo);
+    mr_json_open(&line, '{');
+    mr_json_name(&line, "partition_key");
+    mr_json_text(&line, key);
+    mr_json_name(&line, "md5");
+    mr_json_text(&line, md5);
+    mr_show_hash_key(&line, "hash_key", hash_key);
+    mr_show_shard_id(&line, "shard_id", shard->id);
+    mr_show_hash_key(&line, "first_hash_key", shard->first_key);
+    mr_show_hash_key(&line, "last_hash_key", shard->last_key);
+    mr_json_close(&line, '}');
+    mr_json_print(&line, stdout);
+    mr_pack_fini(&line.pack);
+}
+
+static void print(const char *key, mr_hash_key hash_key, const mr_shard *shard)
+{
+    char number[MR_HASH_KEY_TEXT_BYTES], first[MR_HASH_KEY_TEXT_BYTES],
+        last[MR_HASH_KEY_TEXT_BYTES], id[MR_SHARD_TEXT_BYTES];
+
+    mr_hash_key_format(hash_key, number);
+    mr_hash_key_format(shard->first_key, first);
+    mr_hash_key_format(shard->last_key, last);
+    mr_shard_format(shard->id, id);
+    printf("%s%s%s is in %s%s%s\n", mr_colour_on(stdout, MR_BOLD), key, mr_colour_off(stdout),
+           mr_colour_on(stdout, MR_BOLD), id, mr_colour_off(stdout));
+    printf("  MD5    %016llx%016llx\n", (unsigned long long)hash_key.hi,
+           (unsigned long long)hash_key.lo);
+    printf("         is the number %s\n", number);
+    printf("  range  %s\n      to %s\n", first, last);
+    printf("  why    the number is %.2f %% of the way through the hash space; of the open shards\n"
+           "         this one holds %.2f %% to %.2f %%\n",
+           mr_hash_key_part(hash_key) * 100, mr_hash_key_part(shard->first_key) * 100,
+           mr_hash_key_part(shard->last_key) * 100);
+}
+
+enum mr_exit mr_command_where(struct mr_call *call)
+{
+    const char *stream = call->arguments[0];
+    enum mr_exit code = mr_call_open(call, false);
+
+    for (size_t i = 1; !code && i < call->argument_count; i++) {
+        const char *key = call->arguments[i];
+        mr_hash_key hash_key;
+        mr_shard shard;
+
+        if (!mr_utf8_is_valid((mr_bytes){key, strlen(key)}) || !*key)
+            return mr_call_misused(call, "a partition key is UTF-8 text, not empty");
+        if (mr_shard_where(call->engine, stream, (mr_bytes){key, strlen(key)}, &shard, &hash_key,
+                           &call->error))
+            return mr_call_failed(call, stream);
+        if (call->common->json)
+            print_json(key, hash_key, &shard);
+        else
+            print(key, hash_key, &shard);
+    }
+    return code;
+}
