@@ -344,14 +344,60 @@ static bool next_sealed(struct mr_log_cursor *cursor, bool by_time, uint64_t num
     return found;
 }
 
+/* The index cannot be read: the blocks say themselves what they are. Slow, and nothing is lost. */
+static mr_status find_without_index(struct mr_log_cursor *cursor, bool by_time, uint64_t number,
+                                    int64_t time_ms, bool *found, mr_error *error)
+{
+    struct mr_block_place *place = &cursor->place;
+    uint64_t end = mr_segment_index_offset(&cursor->segment_row);
+    mr_status status;
+
+    *place = (struct mr_block_place){.offset = SEGMENT_HEADER_BYTES};
+    for (;;) {
+        status =
+            mr_segment_next_block(cursor->file, end, &place->offset, &place->block, found, error);
+        if (status || !*found)
+            return status;
+        if (place->block.log == cursor->tail->id &&
+            !place_is_before(place, by_time, number, time_ms))
+            return MR_OK;
+        place->offset += BLOCK_HEADER_BYTES + (uint64_t)place->block.stored_bytes;
+    }
+}
+
+/* The first wanted block of the sealed segment cursor->segment_row, which is open. */
+static mr_status find_in_sealed(struct mr_log_cursor *cursor, bool by_time, uint64_t number,
+                                int64_t time_ms, bool *found, mr_error *error)
+{
+    mr_error own;
+    mr_status status = mr_segment_find(cursor->file, cursor->path, cursor->log->directory_id,
+                                       &cursor->segment_row, cursor->tail->id, by_time, number,
+                                       time_ms, &cursor->page, &cursor->entry, &own);
+
+    if (status == MR_CORRUPT) {
+        mr_log_diag(cursor->log, "event=index_damaged reason=\"%s\"", own.message);
+        cursor->entry = UINT32_MAX;
+        status = find_without_index(cursor, by_time, number, time_ms, found, error);
+    } else if (status) {
+        if (error)
+            *error = own;
+    } else {
+        *found = cursor->entry != UINT32_MAX;
+        if (*found)
+            mr_segment_page_entry(&cursor->page, cursor->entry, &cursor->place);
+    }
+    cursor->place.segment = cursor->segment_row.id;
+    return status;
+}
+
 /* The first block on disk that is wanted: in cursor->place, its segment open. NOT_FOUND: none. */
 static mr_status find_place(struct mr_log_cursor *cursor, bool by_time, uint64_t number,
                             int64_t time_ms, mr_error *error)
 {
     struct mr_store *store = cursor->tail->store;
     struct mr_block_place active;
-    bool is_active, is_covered, has_after = false;
-    uint32_t after_id = 0, entry;
+    bool is_active, is_covered, found, has_after = false;
+    uint32_t after_id = 0;
     uint64_t version;
     mr_status status;
 
@@ -372,16 +418,11 @@ again:
                            cursor->path);
         }
         if (!status)
-            status = mr_segment_find(cursor->file, cursor->path, cursor->log->directory_id,
-                                     &cursor->segment_row, cursor->tail->id, by_time, number,
-                                     time_ms, &cursor->page, &entry, error);
+            status = find_in_sealed(cursor, by_time, number, time_ms, &found, error);
         if (status)
             return status;
-        if (entry == UINT32_MAX)
+        if (!found)
             continue;
-        cursor->entry = entry;
-        mr_segment_page_entry(&cursor->page, entry, &cursor->place);
-        cursor->place.segment = after_id;
         return MR_OK;
     }
     if (is_active) {

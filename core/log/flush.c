@@ -152,6 +152,9 @@ static enum mr_codec_effort effort_for(struct mr_log *log)
 
 static void compress(struct mr_log *log, struct flush *flush, const struct mr_segment *segment)
 {
+    flush->out_size = mr_segment_padding(segment);
+    reserve(&log->flush_out, &log->flush_out_capacity, SEGMENT_PAGE_BYTES);
+    memset(log->flush_out, 0, flush->out_size);
     for (uint32_t i = 0; i < flush->job_count; i++) {
         struct block_job *job = &flush->jobs[i];
         mr_bytes runs = runs_of(log, job);

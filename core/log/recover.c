@@ -190,25 +190,25 @@ static mr_status damaged_segment(const char *path, uint64_t offset, mr_error *er
 static mr_status read_places(struct mr_log *log, struct mr_segment *segment, struct mr_file *file,
                              const char *path, mr_error *error)
 {
-    uint8_t header[BLOCK_HEADER_BYTES];
     uint64_t offset = SEGMENT_HEADER_BYTES;
 
     while (offset < segment->bytes) {
-        struct mr_block_place place = {.segment = segment->id, .offset = offset};
+        struct mr_block_place place = {.segment = segment->id};
         struct mr_tail *tail;
-        size_t got;
-        mr_status status = log->fs->read(file, header, sizeof header, offset, &got, error);
+        bool found;
+        mr_status status =
+            mr_segment_next_block(file, segment->bytes, &offset, &place.block, &found, error);
 
         if (status)
             return status;
-        if (got < sizeof header || !mr_block_read_header(header, &place.block) ||
-            place.block.stored_bytes > segment->bytes - offset - BLOCK_HEADER_BYTES) {
-            if (log->config.salvage) {
-                segment->bytes = offset;
-                return MR_OK;
-            }
-            return damaged_segment(path, offset, error);
+        if (!found && offset < segment->bytes) {
+            if (!log->config.salvage)
+                return damaged_segment(path, offset, error);
+            segment->bytes = offset;
         }
+        if (!found)
+            return MR_OK;
+        place.offset = offset;
         offset += BLOCK_HEADER_BYTES + (uint64_t)place.block.stored_bytes;
         tail = place.block.log < log->tail_capacity ? log->tails[place.block.log] : NULL;
         if (!tail)

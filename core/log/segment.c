@@ -88,6 +88,47 @@ bool mr_segment_header_is_good(const uint8_t page[SEGMENT_HEADER_BYTES], uint64_
            mr_load32(page + 28) == id;
 }
 
+uint32_t mr_segment_padding(const struct mr_segment *segment)
+{
+    return segment->is_dirty ? 0 : (uint32_t)(-segment->bytes % SEGMENT_PAGE_BYTES);
+}
+
+static bool is_zero(const uint8_t *bytes, size_t size)
+{
+    while (size > 0 && *bytes == 0) {
+        bytes++;
+        size--;
+    }
+    return size == 0;
+}
+
+mr_status mr_segment_next_block(struct mr_file *file, uint64_t end, uint64_t *offset,
+                                struct mr_block *block, bool *found, mr_error *error)
+{
+    uint8_t bytes[SEGMENT_PAGE_BYTES];
+
+    *found = false;
+    while (*offset < end) {
+        size_t padding = (size_t)(-*offset % SEGMENT_PAGE_BYTES), got;
+        mr_status status = file->fs->read(file, bytes, BLOCK_HEADER_BYTES, *offset, &got, error);
+
+        if (status)
+            return status;
+        *found = got == BLOCK_HEADER_BYTES && end - *offset >= BLOCK_HEADER_BYTES &&
+                 mr_block_read_header(bytes, block) &&
+                 block->stored_bytes <= end - *offset - BLOCK_HEADER_BYTES;
+        if (*found || padding == 0)
+            return MR_OK;
+        if (padding > end - *offset)
+            padding = (size_t)(end - *offset);
+        status = file->fs->read(file, bytes, padding, *offset, &got, error);
+        if (status || got < padding || !is_zero(bytes, padding))
+            return status;
+        *offset += padding;
+    }
+    return MR_OK;
+}
+
 static void write_entry(uint8_t *out, const struct mr_block_place *place)
 {
     mr_store32(out, place->block.log);
@@ -115,14 +156,15 @@ mr_status mr_segment_seal(struct mr_segment *segment, uint64_t directory_id,
                           const struct mr_block_place *places, size_t place_count, mr_error *error)
 {
     size_t page_count = (place_count + SEGMENT_PAGE_ENTRIES - 1) / SEGMENT_PAGE_ENTRIES;
-    size_t size = page_count * SEGMENT_PAGE_BYTES + SEGMENT_TRAILER_BYTES;
-    uint64_t offset = segment->bytes;
+    uint32_t padding = mr_segment_padding(segment);
+    size_t size = padding + page_count * SEGMENT_PAGE_BYTES + SEGMENT_TRAILER_BYTES;
+    uint64_t offset = segment->bytes + padding;
     uint8_t *bytes = mr_alloc_zero(1, size);
-    uint8_t *trailer = bytes + page_count * SEGMENT_PAGE_BYTES;
+    uint8_t *pages = bytes + padding;
     mr_status status;
 
     for (size_t page = 0; page < page_count; page++) {
-        uint8_t *out = bytes + page * SEGMENT_PAGE_BYTES;
+        uint8_t *out = pages + page * SEGMENT_PAGE_BYTES;
         size_t first = page * SEGMENT_PAGE_ENTRIES;
         size_t count = place_count - first;
 
@@ -134,9 +176,10 @@ mr_status mr_segment_seal(struct mr_segment *segment, uint64_t directory_id,
         stamp(out, SEGMENT_PAGE_BYTES,
               mr_segment_seed(directory_id, segment->id, offset + page * SEGMENT_PAGE_BYTES));
     }
-    write_trailer(trailer, directory_id, segment->id, (uint32_t)page_count, offset);
+    write_trailer(pages + page_count * SEGMENT_PAGE_BYTES, directory_id, segment->id,
+                  (uint32_t)page_count, offset);
 
-    status = segment->file->fs->write(segment->file, bytes, size, offset, error);
+    status = segment->file->fs->write(segment->file, bytes, size, segment->bytes, error);
     mr_free(bytes);
     if (status)
         return status;

@@ -2,7 +2,8 @@
  * segment.h - a file of blocks of one stream: DIR/s/<stream>/<segment>.seg, names in hex.
  *
  *     0            header page: 4096 bytes
- *     4096         blocks (block.h), one after the other, of all the stream's logs
+ *     4096         blocks (block.h), one after the other, of all the stream's logs; zeros up to the
+ *                  next multiple of 4096 wherever the file was synced and then went on
  *     index        pages of 4096 bytes, once the segment is sealed
  *     end - 64     trailer, once the segment is sealed
  *
@@ -19,6 +20,8 @@
  *
  *     G1  A sealed segment is never changed, only removed whole.
  *     G2  Any changed byte is seen when it is read.
+ *     G3  What is durable shares no 4096 byte page with what is written later: a torn write cannot
+ *         reach it.
  */
 #ifndef MR_LOG_SEGMENT_H
 #define MR_LOG_SEGMENT_H
@@ -65,6 +68,14 @@ bool mr_segment_header_is_good(const uint8_t page[SEGMENT_HEADER_BYTES], uint64_
 /* Writes index and trailer for these places, sorted by log and number, behind segment->bytes. */
 mr_status mr_segment_seal(struct mr_segment *segment, uint64_t directory_id,
                           const struct mr_block_place *places, size_t place_count, mr_error *error);
+
+/* How many zeros go before what is appended next (G3). */
+uint32_t mr_segment_padding(const struct mr_segment *segment);
+
+/* Reads the block header at *offset, or skips zeros to the one behind them. *found is false at end or
+ * where neither is there. */
+mr_status mr_segment_next_block(struct mr_file *file, uint64_t end, uint64_t *offset,
+                                struct mr_block *block, bool *found, mr_error *error);
 
 /* Where the index of a sealed segment begins. */
 uint64_t mr_segment_index_offset(const struct mr_segment *segment);

@@ -239,20 +239,22 @@ static void check_order(struct segment_check *check, const struct mr_block_place
 static bool check_block(struct segment_check *check, uint64_t end, uint64_t *offset)
 {
     struct verify *verify = check->verify;
-    struct mr_block_place place = {.offset = *offset};
-    uint8_t header[BLOCK_HEADER_BYTES];
+    struct mr_block_place place;
     size_t got, size;
     mr_bytes runs;
+    bool found;
 
-    if (check->file->fs->read(check->file, header, sizeof header, *offset, &got, NULL) ||
-        got < sizeof header || !mr_block_read_header(header, &place.block) ||
-        place.block.stored_bytes > end - *offset - BLOCK_HEADER_BYTES) {
+    if (mr_segment_next_block(check->file, end, offset, &place.block, &found, NULL) ||
+        (!found && *offset < end)) {
         find(verify, true,
              "%s: the block header at byte %" PRIu64 " is damaged: the %" PRIu64
              " bytes behind it cannot be followed from here",
              check->path, *offset, end - *offset);
         return false;
     }
+    if (!found)
+        return true; /* zeros up to the end */
+    place.offset = *offset;
     size = BLOCK_HEADER_BYTES + (size_t)place.block.stored_bytes;
     room(&check->stored, &check->stored_capacity, size);
     room(&check->raw, &check->raw_capacity, place.block.raw_bytes);
