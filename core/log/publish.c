@@ -64,6 +64,8 @@ mr_status mr_log_publish_group(struct mr_log *log, const struct mr_group_header 
         uint8_t type = mr_scan_u8(&scan);
         int64_t at_ms = header->first_ms + (int64_t)mr_scan_varint(&scan);
 
+        if (log->is_recovering && at_ms > log->last_ms)
+            log->last_ms = at_ms; /* what comes next arrives no earlier */
         if (type == JOURNAL_RUN) {
             uint64_t id = mr_scan_varint(&scan);
             struct mr_run run = {

@@ -364,8 +364,6 @@ static mr_status take_group(struct mr_log *log, const struct mr_group_header *he
     log->published.previous_hash = hash;
     if (header->first_number + header->number_count > log->published_number)
         log->published_number = header->first_number + header->number_count;
-    if (header->first_ms > log->last_ms)
-        log->last_ms = header->first_ms;
     log->stats.recovered_journal_bytes += mr_group_bytes(header->payload_bytes);
     return flush_while_recovering(log, error);
 }
