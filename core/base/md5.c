@@ -160,6 +160,7 @@ mr_hash_key mr_hash_key_of(mr_bytes partition_key)
 /* ---- many keys ----------------------------------------------------------------------------- */
 
 #define LANES_MAX 16
+#define LANES_WORTHWHILE 3 /* one pass over all lanes costs what so many keys cost one by one */
 
 typedef uint32_t vector4 __attribute__((vector_size(16)));
 typedef uint32_t vector8 __attribute__((vector_size(32)));
@@ -293,6 +294,11 @@ void mr_hash_keys_of(const mr_bytes *keys, size_t stride_bytes, size_t count, mr
     while (index < count) {
         size_t places[LANES_MAX], used = 0;
 
+        if (count - index < LANES_WORTHWHILE) {
+            out[index] = mr_hash_key_of(key_at(keys, stride_bytes, index));
+            index++;
+            continue;
+        }
         memset(&rows, 0, sizeof rows);
         for (; index < count && used < lanes; index++) {
             mr_bytes key = key_at(keys, stride_bytes, index);
