@@ -1,6 +1,6 @@
 #include "json_line.h"
 
-#include "json.h"
+#include "base/json.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 #include "print_record.h"
 
+#include "base/base64.h"
+#include "base/json.h"
 #include "base/memory.h"
-#include "base64.h"
-#include "json.h"
 #include "show.h"
 #include "when.h"
 

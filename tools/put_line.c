@@ -1,7 +1,7 @@
 #include "put_line.h"
 
-#include "base64.h"
-#include "json.h"
+#include "base/base64.h"
+#include "base/json.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -11,10 +11,10 @@
 #ifndef MR_STREAM_CATALOG_H
 #define MR_STREAM_CATALOG_H
 
+#include "base/limit.h"
 #include "log/log.h"
 #include "millrace.h"
 #include "stream/entry.h"
-#include "stream/limit.h"
 #include "stream/property.h"
 #include "stream/range.h"
 

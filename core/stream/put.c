@@ -10,9 +10,9 @@
 #include "base/fail.h"
 #include "base/md5.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "os/thread.h"
 #include "stream/engine.h"
-#include "stream/utf8.h"
 
 #include <string.h>
 

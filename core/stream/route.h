@@ -9,9 +9,9 @@
 #ifndef MR_STREAM_ROUTE_H
 #define MR_STREAM_ROUTE_H
 
+#include "base/limit.h"
 #include "base/table.h"
 #include "stream/catalog.h"
-#include "stream/limit.h"
 
 struct mr_route_shard {
     mr_log_id log;

@@ -1,5 +1,5 @@
 /* The buckets behind a shard's limits, with a clock of our own. */
-#include "stream/limit.h"
+#include "base/limit.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

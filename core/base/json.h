@@ -1,11 +1,11 @@
 /*
- * json.h - JSON in, strict (RFC 8259), without a tree; json_line.h is JSON out.
+ * json.h - JSON in, strict (RFC 8259), without a tree.
  *
  * Ask for what you expect, in order. After the first fault every call fails and the
  * fault says what was wrong and where. Nothing is allocated; slices borrow from the input.
  */
-#ifndef MR_TOOLS_JSON_H
-#define MR_TOOLS_JSON_H
+#ifndef MR_BASE_JSON_H
+#define MR_BASE_JSON_H
 
 #include "millrace.h"
 

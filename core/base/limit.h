@@ -4,8 +4,8 @@
  * A bucket is one number, the moment at which it will be full again; taking from it pushes that
  * moment away. So it needs no lock and no timer, and 0 is a full bucket.
  */
-#ifndef MR_STREAM_LIMIT_H
-#define MR_STREAM_LIMIT_H
+#ifndef MR_BASE_LIMIT_H
+#define MR_BASE_LIMIT_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

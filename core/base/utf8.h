@@ -1,6 +1,6 @@
 /* utf8.h - partition keys are counted in characters, as Kinesis does. */
-#ifndef MR_STREAM_UTF8_H
-#define MR_STREAM_UTF8_H
+#ifndef MR_BASE_UTF8_H
+#define MR_BASE_UTF8_H
 
 #include "base/endian.h"
 #include "millrace.h"

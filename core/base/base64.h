@@ -1,6 +1,6 @@
 /* base64.h - bytes as text (RFC 4648, with padding). */
-#ifndef MR_TOOLS_BASE64_H
-#define MR_TOOLS_BASE64_H
+#ifndef MR_BASE_BASE64_H
+#define MR_BASE_BASE64_H
 
 #include "millrace.h"
 

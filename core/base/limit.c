@@ -1,4 +1,4 @@
-#include "stream/limit.h"
+#include "base/limit.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 
