@@ -1,4 +1,7 @@
-/* append.c - into the open group: places, times and numbers are given out here. */
+/*
+ * append.c - into the open group: places, times and numbers are given out here. An append lies in one
+ * group as a whole, so that a crash leaves all of it or nothing (L4).
+ */
 #include "base/check.h"
 #include "base/fail.h"
 #include "log/inside.h"
@@ -51,6 +54,7 @@ static bool has_room(struct mr_log *log, uint64_t bytes)
     if (log->next_lsn + mr_group_bytes(group->used - GROUP_HEADER_BYTES + bytes) >
         log->tail_lsn + log->journal.ring_bytes)
         return false;
+    /* L9: what cannot be flushed as fast as it is put makes puts wait. */
     return atomic_load_explicit(&log->pending_bytes, memory_order_relaxed) <=
            mr_log_memory_max(log);
 }

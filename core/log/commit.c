@@ -1,4 +1,7 @@
-/* commit.c - makes the open group durable: one write, one sync, whatever the number of puts. */
+/*
+ * commit.c - makes the open group durable: one write, one sync, whatever the number of puts (L1). A
+ * failure closes the journal for puts; the group is answered with it, never with success (L6).
+ */
 #include "log/inside.h"
 
 static mr_status write_and_sync(struct mr_log *log, const struct mr_group *group, mr_error *error)
