@@ -19,6 +19,27 @@ struct mr_range mr_range_uniform(uint32_t count, uint32_t index)
                                                 : mr_hash_key_narrow(first + (width - 1))};
 }
 
+void mr_range_targets(const struct mr_range *ranges, size_t count, struct mr_range *targets,
+                      uint32_t target_count)
+{
+    const mr_u128 near = (mr_u128)1 << 32;
+    size_t next = 0;
+
+    for (uint32_t i = 0; i < target_count; i++) {
+        mr_u128 first;
+
+        targets[i] = mr_range_uniform(target_count, i);
+        if (i == 0)
+            continue;
+        first = mr_hash_key_wide(targets[i].first);
+        while (next < count && mr_hash_key_wide(ranges[next].first) + near < first)
+            next++;
+        if (next < count && next > 0 && mr_hash_key_wide(ranges[next].first) <= first + near)
+            targets[i].first = ranges[next].first;
+        targets[i - 1].last = mr_hash_key_previous(targets[i].first);
+    }
+}
+
 bool mr_range_has(const struct mr_range *range, mr_hash_key key)
 {
     return !mr_hash_key_below(key, range->first) && !mr_hash_key_below(range->last, key);

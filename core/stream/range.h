@@ -15,6 +15,14 @@ struct mr_range {
 /* Range index of count equal ones, as Kinesis divides: what does not divide goes to the last. */
 struct mr_range mr_range_uniform(uint32_t count, uint32_t index);
 
+/*
+ * What to scale these ranges to: equal ones, whose borders stay where ranges have them already within
+ * 2^32 keys. Rounding moves borders a few keys (floor(2^128 / 6) * 2 is not floor(2^128 / 3)); shards
+ * that narrow would follow from it, for shares that differ by less than 2^-90.
+ */
+void mr_range_targets(const struct mr_range *ranges, size_t count, struct mr_range *targets,
+                      uint32_t target_count);
+
 bool mr_range_has(const struct mr_range *range, mr_hash_key key);
 
 /* a ends where b starts: they can be merged. */

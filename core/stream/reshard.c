@@ -183,8 +183,7 @@ static mr_status prepare_scale(struct mr_change *change, uint32_t shard_count, m
     targets = mr_alloc(shard_count * sizeof *targets);
     for (size_t i = 0; i < count; i++)
         ranges[i] = change->stream->open[i]->range;
-    for (uint32_t i = 0; i < shard_count; i++)
-        targets[i] = mr_range_uniform(shard_count, i);
+    mr_range_targets(ranges, count, targets, shard_count);
     plan = mr_range_plan(ranges, count, targets, shard_count);
     if (plan.step_count > 0)
         pack_plan(change, &plan);

@@ -438,6 +438,55 @@ static void doubling_splits_each_and_halving_merges_pairs(void **state)
     mr_free(four);
 }
 
+/* 3 -> 6 is three splits, 6 -> 3 three merges, though floor(2^128 / 6) * 2 is not floor(2^128 / 3). */
+static void scaling_keeps_borders_that_rounding_moved(void **state)
+{
+    static const uint32_t counts[] = {3, 5, 7, 100, 999};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        uint32_t count = counts[i];
+        struct mr_range *few = uniform(count);
+        struct mr_range *many = mr_alloc(2 * count * sizeof *many);
+        struct mr_range_plan plan;
+
+        mr_range_targets(few, count, many, 2 * count);
+        plan = mr_range_plan(few, count, many, 2 * count);
+        assert_int_equal(plan.step_count, count);
+        mr_range_plan_fini(&plan);
+        mr_range_targets(many, 2 * count, few, count);
+        plan = mr_range_plan(many, 2 * count, few, count);
+        assert_int_equal(plan.step_count, count);
+        mr_range_plan_fini(&plan);
+        mr_free(few);
+        mr_free(many);
+    }
+}
+
+static void targets_cover_the_space_and_are_even_but_for_rounding(void **state)
+{
+    struct mr_random random = seed_random();
+
+    (void)state;
+    for (int round = 0; round < 2000; round++) {
+        size_t count = 1 + mr_random_below(&random, 40);
+        uint32_t target_count = 1 + (uint32_t)mr_random_below(&random, 60);
+        struct mr_range *ranges = any_ranges(&random, &count);
+        struct mr_range *targets = mr_alloc(target_count * sizeof *targets);
+
+        mr_range_targets(ranges, count, targets, target_count);
+        assert_true(mr_range_covers(targets, target_count));
+        for (uint32_t i = 0; i < target_count; i++) {
+            mr_u128 even = mr_hash_key_wide(mr_range_uniform(target_count, i).first);
+            mr_u128 first = mr_hash_key_wide(targets[i].first);
+
+            assert_true((first > even ? first - even : even - first) <= (mr_u128)1 << 32);
+        }
+        mr_free(ranges);
+        mr_free(targets);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -454,6 +503,8 @@ int main(void)
         cmocka_unit_test(scales_far_up_and_down),
         cmocka_unit_test(an_even_division_stays_as_it_is),
         cmocka_unit_test(doubling_splits_each_and_halving_merges_pairs),
+        cmocka_unit_test(scaling_keeps_borders_that_rounding_moved),
+        cmocka_unit_test(targets_cover_the_space_and_are_even_but_for_rounding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
