@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define RELATIVES_SHOWN 8
+#define RELATIVES_SHOWN 4
 
 /* A step within one reshard to many shards: made, and closed at once without a record. */
 static bool is_step(const mr_shard *shard)
@@ -80,28 +80,31 @@ static void find_children(const struct mr_shards_options *options, const struct 
     }
 }
 
-static char *write_relatives(char *out, const char *head, const struct relatives *relatives)
+static char *write_relatives(char *out, const struct relatives *relatives)
 {
     for (size_t i = 0; i < relatives->count; i++)
-        out += sprintf(out, "%s%u", i ? " + " : head, relatives->ids[i]);
-    return stpcpy(out, relatives->more ? " ..." : "");
+        out += sprintf(out, "%s%u", i ? "," : "", relatives->ids[i]);
+    return stpcpy(out, relatives->more ? ",.." : "");
 }
 
-/* "open, from 2", "from 0 + 3, into 7 + 8". */
+/* "open", "2 → open", "0,3 → 7,8": what it was made of, and what became of it. */
 static void format_lineage(const struct mr_shards_options *options,
                            const struct mr_shard_list *list, const mr_shard *shard, char *text)
 {
+    const char *arrow = mr_output_is_utf8() ? "→ " : "> ";
     struct relatives parents = {.count = 0}, children = {.count = 0};
 
     find_parents(options, list, shard, &parents);
     find_children(options, list, shard, &children);
-    text = stpcpy(text, shard->is_closed ? "" : "open");
-    if (!shard->is_closed && parents.count)
-        text = stpcpy(text, ", ");
-    text = write_relatives(text, "from ", &parents);
-    if (parents.count && children.count)
-        text = stpcpy(text, ", ");
-    write_relatives(text, "into ", &children);
+    text = write_relatives(text, &parents);
+    if (parents.count)
+        text = stpcpy(text, " ");
+    if (parents.count || shard->is_closed)
+        text = stpcpy(text, arrow);
+    if (shard->is_closed)
+        write_relatives(text, &children);
+    else
+        stpcpy(text, "open");
 }
 
 static uint64_t bytes_of(const struct mr_shard_list *list, uint64_t *most)
@@ -125,15 +128,15 @@ static void print_table(const struct mr_shards_options *options, const struct mr
 
     for (size_t i = 0; i < list->count; i++) {
         const mr_shard *shard = &list->shards[i];
-        char count[MR_FIGURE_BYTES], size[MR_FIGURE_BYTES], bar[MR_BAR_BYTES], lineage[300];
+        char count[MR_FIGURE_BYTES], size[MR_FIGURE_BYTES], bar[MR_BAR_BYTES], lineage[128];
         double load = all ? (double)shard->record_bytes / (double)all : 0;
 
         if (!is_shown(options, shard))
             continue;
         format_lineage(options, list, shard, lineage);
         mr_table_cell(&table, "%u", shard->id);
-        mr_table_cell(&table, "%08x-%08x", (unsigned)(shard->first_key.hi >> 32),
-                      (unsigned)(shard->last_key.hi >> 32));
+        mr_table_cell(&table, "%06x-%06x", (unsigned)(shard->first_key.hi >> 40),
+                      (unsigned)(shard->last_key.hi >> 40));
         mr_table_cell(&table, "%.1f%%",
                       100 *
                           (mr_hash_key_part(shard->last_key) - mr_hash_key_part(shard->first_key)));

@@ -76,7 +76,7 @@ void mr_show_history(const struct mr_shard_list *list)
     int64_t *moments = mr_alloc((list->count + 1) * sizeof *moments);
     size_t moment_count = find_moments(list, moments);
 
-    printf("%12s 0%*s2^128\n", "hash space", PICTURE_COLUMNS - 1, "");
+    printf("%12s 0%*s\n", "hash space", PICTURE_COLUMNS, "2^128");
     for (size_t i = 0; i < moment_count; i++) {
         if (i == 0)
             printf("%12s ", "created");

@@ -40,8 +40,8 @@ static void print(const char *key, mr_hash_key hash_key, const mr_shard *shard)
            (unsigned long long)hash_key.lo);
     printf("         is the number %s\n", number);
     printf("  range  %s\n      to %s\n", first, last);
-    printf("  why    the number is %.2f %% of the way through the hash space; of the open shards\n"
-           "         this one holds %.2f %% to %.2f %%\n",
+    printf("  why    that is %.2f %% of the way through the hash space;\n"
+           "         the open shard from %.2f %% to %.2f %% of it takes this key\n",
            mr_hash_key_part(hash_key) * 100, mr_hash_key_part(shard->first_key) * 100,
            mr_hash_key_part(shard->last_key) * 100);
 }
