@@ -80,8 +80,9 @@ fuzzers      := $(patsubst %.c,$O/%,$(fuzz_src))
 benches      := $(patsubst %.c,$O/%,$(bench_src))
 shells       := $(wildcard tests/tools/*.sh)
 
-.PHONY: all
+.PHONY: all programs
 all: $(archives) $(shared) $(program)       ## the libraries and the program (BUILD=release|debug|...)
+programs: all $(tests) $(benches) $(replays) ## the tests and benchmarks, too
 
 $O/libmillrace.a:          $(call objects,$(core_src))
 $O/libmillrace-producer.a: $(call objects,$(producer_src))
@@ -144,6 +145,7 @@ FORCE:
 
 needs_test  := test
 needs_bench := test
+needs_programs := test
 needs_cover := test
 needs_fuzz  := test fuzz
 needs_lint  := lint
