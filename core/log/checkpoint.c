@@ -406,6 +406,8 @@ static mr_status write_checkpoint(struct mr_log *log, bool is_clean, mr_error *e
     mr_status status = MR_OK;
 
     capture(log, &checkpoint, &owner, &doomed);
+    /* A disk that is full at closing leaves records in the journal only: then it stays as it is. */
+    is_clean = is_clean && checkpoint.tail.at == checkpoint.restored_lsn;
     checkpoint.is_clean = is_clean;
     checkpoint.serial = log->checkpoint_serial + 1;
     if (log->config.mutant == MR_MUTANT_EARLY_REUSE)

@@ -146,7 +146,7 @@ struct mr_log {
     _Atomic bool is_stopping;
     _Atomic uint32_t commit_word, publish_word, flush_word, keep_word, bell_word;
     bool is_commit_asleep, is_publish_asleep; /* lock: sequencer */
-    _Atomic bool is_checkpoint_wanted;
+    _Atomic bool is_flush_asleep;
 
     struct mr_engine_stats stats; /* what recovery found */
 };

@@ -126,8 +126,20 @@ static void answer(struct mr_log *log, struct mr_group *group)
         mr_log_poke(&log->wait_words[serial % GROUP_COUNT]);
 }
 
+/* Flushing begins long before memory or journal are full. */
+static void wake_flusher(struct mr_log *log, uint64_t live_bytes)
+{
+    if (!atomic_load(&log->is_flush_asleep) ||
+        (atomic_load(&log->pending_bytes) <= mr_log_memory_max(log) / 4 &&
+         live_bytes <= log->journal.ring_bytes / 4))
+        return;
+    atomic_store(&log->is_flush_asleep, false);
+    mr_log_poke(&log->flush_word);
+}
+
 static void give_back(struct mr_log *log, struct mr_group *group)
 {
+    uint64_t live_bytes;
     bool wake;
 
     mr_group_reset(log, group);
@@ -136,12 +148,14 @@ static void give_back(struct mr_log *log, struct mr_group *group)
     log->free = group;
     if (log->config.journal_only)
         log->tail_lsn = log->published.at;
+    live_bytes = log->next_lsn - log->tail_lsn;
     mr_log_make_room(log);
     wake = log->is_commit_asleep;
     log->is_commit_asleep = false;
     pthread_mutex_unlock(&log->sequencer);
     if (wake)
         mr_log_poke(&log->commit_word);
+    wake_flusher(log, live_bytes);
 }
 
 bool mr_log_publish(struct mr_log *log)

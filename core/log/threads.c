@@ -67,8 +67,11 @@ static void *run_flush(void *context)
     while (!atomic_load(&log->is_stopping)) {
         uint32_t seen = atomic_load(&log->flush_word);
 
-        if (!mr_log_flush_by_pressure(log))
-            sleep_on(&log->flush_word, seen, KEEP_MS);
+        if (mr_log_flush_by_pressure(log))
+            continue;
+        atomic_store(&log->is_flush_asleep, true);
+        sleep_on(&log->flush_word, seen, KEEP_MS);
+        atomic_store(&log->is_flush_asleep, false);
     }
     return NULL;
 }
@@ -80,7 +83,7 @@ static bool is_checkpoint_due(struct mr_log *log)
     bool due;
 
     pthread_mutex_lock(&log->sequencer);
-    due = oldest.at - log->tail_lsn >= log->journal.ring_bytes / 8;
+    due = oldest.at - log->tail_lsn >= log->journal.ring_bytes / 4;
     pthread_mutex_unlock(&log->sequencer);
     return due;
 }
