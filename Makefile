@@ -239,10 +239,13 @@ libdir     := $(DESTDIR)$(PREFIX)/lib
 includedir := $(DESTDIR)$(PREFIX)/include
 mandir     := $(DESTDIR)$(PREFIX)/share/man/man1
 bashdir    := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+zshdir     := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+fishdir    := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
 .PHONY: install uninstall clean help ci
 install: all                                ## to DESTDIR/PREFIX: program, libraries, headers, man page, completion
-	$(Q)install -d $(bindir) $(libdir)/pkgconfig $(includedir) $(mandir) $(bashdir)
+	$(Q)install -d $(bindir) $(libdir)/pkgconfig $(includedir) $(mandir) \
+	  $(bashdir) $(zshdir) $(fishdir)
 	$(Q)install -m 755 $(program) $(bindir)
 	$(Q)install -m 644 $(public) $(includedir)
 	$(Q)install -m 644 $(archives) $(libdir)
@@ -253,12 +256,14 @@ install: all                                ## to DESTDIR/PREFIX: program, libra
 	  sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' tools/pkgconfig/$${lib#lib}.pc.in \
 	    > $(libdir)/pkgconfig/$${lib#lib}.pc || exit; done
 	$(Q)for f in $(wildcard tools/man/*.1); do install -m 644 $$f $(mandir) || exit; done
-	$(Q)for f in $(wildcard tools/completions/millrace); do install -m 644 $$f $(bashdir) || exit; done
+	$(Q)install -m 644 tools/completions/millrace $(bashdir)
+	$(Q)install -m 644 tools/completions/_millrace $(zshdir)
+	$(Q)install -m 644 tools/completions/millrace.fish $(fishdir)
 
 uninstall:                                  ## undo install
 	$(Q)rm -f $(bindir)/millrace $(libdir)/libmillrace.* $(libdir)/libmillrace-*.* \
 	  $(includedir)/millrace*.h $(libdir)/pkgconfig/millrace*.pc $(mandir)/millrace*.1 \
-	  $(bashdir)/millrace
+	  $(bashdir)/millrace $(zshdir)/_millrace $(fishdir)/millrace.fish
 
 ci:                                         ## what the gate runs: lint, builds, tests plain and under sanitizers
 	$(Q).ci/run

@@ -21,12 +21,13 @@ promised=$(printf '%s\n%s\n' "$readmes" "$modules" | sed '/^$/d' | sort -u)
 letters=$(tr -cd 'A-Z\n' <<< "$promised" | sort -u | tr -d '\n')
 
 # Prints "FILE:LINE NUMBER" of each citation in FOLDER...: in comments and strings, not the making of
-# a promise itself, and not a range of them.
+# a promise itself, and not ranges of them: whoever looks for one by its number would not find it.
 cited() {
     find "$@" -path tests/lint -prune -o \( -name '*.[ch]' -o -name '*.sh' \) -exec awk -v number="(^|[^A-Za-z0-9_%-])[$letters][0-9][0-9]?" '
-        /^ \*  +[A-Z][0-9]+  +[^ ]/ || /[A-Z][0-9]+-[A-Z][0-9]/ || !/\/\*|^ *\*|\/\/|"|#/ { next }
+        /^ \*  +[A-Z][0-9]+  +[^ ]/ || !/\/\*|^ *\*|\/\/|"|#/ { next }
         {
             text = $0
+            gsub(/[A-Z][0-9]+-[A-Z][0-9]+/, "", text)
             while (match(text, number)) {
                 name = substr(text, RSTART, RLENGTH)
                 text = substr(text, RSTART + RLENGTH)
