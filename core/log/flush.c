@@ -14,6 +14,7 @@ void mr_log_note_ready(struct mr_log *log, struct mr_tail *tail)
     struct mr_store *store = tail->store;
 
     pthread_mutex_lock(&log->ready_lock);
+    atomic_store(&log->is_any_ready, true);
     if (!tail->is_ready) {
         tail->is_ready = true;
         tail->ready_next = store->ready;
@@ -39,8 +40,10 @@ static struct mr_store *take_ready(struct mr_log *log, struct mr_tail **tails)
     store = log->ready_first;
     if (store) {
         log->ready_first = store->next_ready;
-        if (!log->ready_first)
+        if (!log->ready_first) {
             log->ready_last = &log->ready_first;
+            atomic_store(&log->is_any_ready, false);
+        }
         store->is_ready = false;
         *tails = store->ready;
         store->ready = NULL;
@@ -492,41 +495,49 @@ void mr_log_trim_cache(struct mr_log *log)
     }
 }
 
-bool mr_log_flush_by_pressure(struct mr_log *log)
+bool mr_log_flush_is_due(struct mr_log *log, uint64_t live_bytes, uint64_t published_lsn)
 {
     uint64_t pending = atomic_load(&log->pending_bytes), max = mr_log_memory_max(log);
-    uint64_t ring = log->journal.ring_bytes, live, published;
-    struct mr_lsn oldest;
-    bool has_ready;
+
+    return (pending > max / 4 && atomic_load(&log->is_any_ready)) || pending > max / 4 * 3 ||
+           (live_bytes > log->journal.ring_bytes / 4 &&
+            published_lsn >= atomic_load(&log->look_again_lsn));
+}
+
+/* Completes blocks in progress where waiting for them to fill would hold up puts. */
+static void complete_by_pressure(struct mr_log *log, uint64_t live, uint64_t published)
+{
+    uint64_t ring = log->journal.ring_bytes;
+    struct mr_lsn oldest = mr_log_oldest_pending(log);
+
+    if (live > ring / 4) {
+        /* The journal fills up: what is oldest goes, complete or not, then the space is freed. */
+        if (published - oldest.at > ring / 8)
+            mr_log_complete_old(log, published - ring / 8);
+        atomic_store(&log->look_again_lsn, published + ring / 32);
+        mr_log_poke(&log->keep_word);
+    } else if (!atomic_load(&log->is_any_ready)) {
+        /* Memory does, with blocks in progress: many shards, each with a little. */
+        mr_log_complete_old(log, oldest.at + (published - oldest.at) / 2 + 1);
+    }
+}
+
+bool mr_log_flush_by_pressure(struct mr_log *log)
+{
+    uint64_t live, published;
 
     mr_log_trim_cache(log);
-    pthread_mutex_lock(&log->ready_lock);
-    has_ready = log->ready_first != NULL;
-    pthread_mutex_unlock(&log->ready_lock);
+    pthread_mutex_lock(&log->publishing);
+    published = log->published.at;
+    pthread_mutex_unlock(&log->publishing);
     pthread_mutex_lock(&log->sequencer);
     live = log->next_lsn - log->tail_lsn;
     pthread_mutex_unlock(&log->sequencer);
-    if (pending <= max / 4 && live <= ring / 4)
+    if (!mr_log_flush_is_due(log, live, published))
         return false;
-
-    if (live > ring / 4 || !has_ready) {
-        pthread_mutex_lock(&log->publishing);
-        published = log->published.at;
-        pthread_mutex_unlock(&log->publishing);
-        oldest = mr_log_oldest_pending(log);
-        if (live > ring / 4 && published - oldest.at > ring / 8) {
-            /* The journal fills up: what is oldest goes, complete or not. */
-            mr_log_complete_old(log, published - ring / 8);
-            has_ready = true;
-        } else if (pending > max / 4 * 3 && !has_ready) {
-            /* Memory does, with blocks in progress: many shards, each with a little. */
-            mr_log_complete_old(log, oldest.at + (published - oldest.at) / 2 + 1);
-            has_ready = true;
-        }
-        if (live > ring / 4)
-            mr_log_poke(&log->keep_word);
-    }
-    return has_ready && mr_log_flush(log);
+    if (published >= atomic_load(&log->look_again_lsn) || !atomic_load(&log->is_any_ready))
+        complete_by_pressure(log, live, published);
+    return mr_log_flush(log);
 }
 
 void mr_log_forget_ready(struct mr_log *log)

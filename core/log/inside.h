@@ -146,7 +146,8 @@ struct mr_log {
     _Atomic bool is_stopping;
     _Atomic uint32_t commit_word, publish_word, flush_word, keep_word, bell_word;
     bool is_commit_asleep, is_publish_asleep; /* lock: sequencer */
-    _Atomic bool is_flush_asleep;
+    _Atomic bool is_flush_asleep, is_any_ready;
+    _Atomic uint64_t look_again_lsn; /* nothing old is to be flushed before this is published */
 
     struct mr_engine_stats stats; /* what recovery found */
 };
@@ -181,6 +182,8 @@ mr_status mr_log_publish_group(struct mr_log *log, const struct mr_group_header 
 bool mr_log_flush(struct mr_log *log);
 /* Ends blocks in progress whose first record's group is before this lsn: then they are complete. */
 void mr_log_complete_old(struct mr_log *log, uint64_t before);
+/* Whether memory or the journal ask for a flush, as far as can be told without looking at tails. */
+bool mr_log_flush_is_due(struct mr_log *log, uint64_t live_bytes, uint64_t published_lsn);
 /* Flushes what pressure asks for; false: there is nothing to do now. */
 bool mr_log_flush_by_pressure(struct mr_log *log);
 void mr_log_forget_ready(struct mr_log *log); /* at closing: nothing is flushed any more */

@@ -130,8 +130,7 @@ static void answer(struct mr_log *log, struct mr_group *group)
 static void wake_flusher(struct mr_log *log, uint64_t live_bytes)
 {
     if (!atomic_load(&log->is_flush_asleep) ||
-        (atomic_load(&log->pending_bytes) <= mr_log_memory_max(log) / 4 &&
-         live_bytes <= log->journal.ring_bytes / 4))
+        !mr_log_flush_is_due(log, live_bytes, log->published.at))
         return;
     atomic_store(&log->is_flush_asleep, false);
     mr_log_poke(&log->flush_word);
