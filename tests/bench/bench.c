@@ -62,13 +62,18 @@ static double processor_s(int who)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
+double mr_bench_processor_s(void)
+{
+    return processor_s(RUSAGE_SELF);
+}
+
 void mr_bench_settle(void)
 {
     for (unsigned i = 0; i < 60; i++) {
-        double before = processor_s(RUSAGE_SELF);
+        double before = mr_bench_processor_s();
 
         mr_bench_sleep_until(mr_bench_now_ns() + 50000000);
-        if (processor_s(RUSAGE_SELF) - before < 0.0025)
+        if (mr_bench_processor_s() - before < 0.0025)
             return;
     }
 }

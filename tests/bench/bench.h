@@ -45,6 +45,7 @@ bool mr_bench_wants(const char *name);
 
 uint64_t mr_bench_now_ns(void); /* monotonic */
 void mr_bench_sleep_until(uint64_t at_ns);
+double mr_bench_processor_s(void); /* that this process has used */
 /* Waits (at most 3 s) until this process has nearly stopped using the processor: background work
  * left by one window must not burden the next. */
 void mr_bench_settle(void);

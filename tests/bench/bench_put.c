@@ -27,6 +27,7 @@ struct offer {
     size_t batch;  /* records a put */
     bool is_async; /* SUBMITTERS x IN_FLIGHT outstanding puts, else PRODUCERS blocking threads */
     double p50_us[MR_BENCH_ROUNDS_MAX], p99_us[MR_BENCH_ROUNDS_MAX];
+    double processor_ns[MR_BENCH_ROUNDS_MAX]; /* a record, of the whole process */
     unsigned round_count;
     double groups_per_s, records_per_group; /* of the last window */
 };
@@ -165,12 +166,13 @@ static void *submit(void *context)
 
 struct tally {
     uint64_t at_ns, record_count, group_count;
+    double processor_s;
 };
 
 static struct tally tally(struct offer *offer, struct worker *workers, unsigned worker_count)
 {
     struct mr_engine_stats stats;
-    struct tally sum = {.at_ns = mr_bench_now_ns()};
+    struct tally sum = {.at_ns = mr_bench_now_ns(), .processor_s = mr_bench_processor_s()};
 
     mr_engine_stats(offer->engine, &stats);
     sum.group_count = stats.group_count;
@@ -209,7 +211,9 @@ static double offer_window(void *context, uint32_t window_ms)
         mr_bench_spread_merge(spread, &workers[i].spread);
     }
     offer->p50_us[offer->round_count] = mr_bench_spread_us(spread, 50);
-    offer->p99_us[offer->round_count++] = mr_bench_spread_us(spread, 99);
+    offer->p99_us[offer->round_count] = mr_bench_spread_us(spread, 99);
+    offer->processor_ns[offer->round_count++] = (after.processor_s - before.processor_s) * 1e9 /
+                                                (double)(after.record_count - before.record_count);
     seconds = (double)(after.at_ns - before.at_ns) / 1e9;
     offer->groups_per_s = (double)(after.group_count - before.group_count) / seconds;
     offer->records_per_group = (double)(after.record_count - before.record_count) /
@@ -270,6 +274,8 @@ static void print_offer(const char *name, const struct mr_bench_side *side,
     mr_bench_value(line, mr_bench_median(offer->p50_us, offer->round_count), "us");
     snprintf(line, sizeof line, "%s.p99", name);
     mr_bench_value(line, mr_bench_median(offer->p99_us, offer->round_count), "us");
+    snprintf(line, sizeof line, "%s.processor", name);
+    mr_bench_value(line, mr_bench_median(offer->processor_ns, offer->round_count), "ns/record");
 }
 
 static void bench_batches(struct mr_engine *durable, struct mr_engine *journal_only,
