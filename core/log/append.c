@@ -89,6 +89,8 @@ static mr_status wait_for_room(struct mr_log *log, uint64_t bytes, uint32_t wait
         if (now >= deadline)
             return mr_fail(error, MR_BUSY, "the disk did not keep up for %" PRIu32 " ms: try again",
                            wait_ms);
+        /* Nothing moves on by itself now: the flusher must look whatever it saw last. */
+        atomic_store(&log->look_again_lsn, 0);
         mr_log_poke(&log->flush_word);
         log->room_waiter_count++;
         mr_condition_wait_until(&log->room, &log->sequencer, deadline);

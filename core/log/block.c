@@ -50,6 +50,16 @@ static size_t compress(struct mr_codec *codec, enum mr_codec_effort effort, mr_b
     return size < raw.size ? size : 0;
 }
 
+/* The word at 12: the codec, and a check of the header alone, by which opening trusts headers. */
+static uint32_t codec_word(const uint8_t header[BLOCK_HEADER_BYTES], uint32_t codec)
+{
+    uint8_t copy[BLOCK_HEADER_BYTES];
+
+    memcpy(copy, header, sizeof copy);
+    mr_store32(copy + 12, codec);
+    return codec | (uint32_t)(XXH3_64bits(copy + 8, sizeof copy - 8) << 8);
+}
+
 size_t mr_block_write(struct mr_codec *codec, enum mr_codec_effort effort, struct mr_block *block,
                       mr_bytes raw, uint64_t seed, uint8_t *out)
 {
@@ -66,7 +76,6 @@ size_t mr_block_write(struct mr_codec *codec, enum mr_codec_effort effort, struc
     block->raw_bytes = (uint32_t)raw.size;
 
     mr_store32(out + 8, BLOCK_MAGIC);
-    mr_store32(out + 12, block->is_compressed);
     mr_store32(out + 16, block->log);
     mr_store32(out + 20, block->stored_bytes);
     mr_store32(out + 24, block->raw_bytes);
@@ -76,13 +85,14 @@ size_t mr_block_write(struct mr_codec *codec, enum mr_codec_effort effort, struc
     mr_store64(out + 48, (uint64_t)block->first_ms);
     mr_store32(out + 56, (uint32_t)(block->last_ms - block->first_ms));
     mr_store32(out + 60, block->record_bytes);
+    mr_store32(out + 12, codec_word(out, block->is_compressed));
     mr_store64(out, XXH3_64bits_withSeed(out + 8, BLOCK_HEADER_BYTES - 8 + size, seed));
     return BLOCK_HEADER_BYTES + size;
 }
 
 bool mr_block_read_header(const uint8_t header[BLOCK_HEADER_BYTES], struct mr_block *block)
 {
-    uint32_t codec = mr_load32(header + 12);
+    uint32_t codec = header[12];
 
     *block = (struct mr_block){
         .log = mr_load32(header + 16),
@@ -96,7 +106,8 @@ bool mr_block_read_header(const uint8_t header[BLOCK_HEADER_BYTES], struct mr_bl
         .is_compressed = codec == 1,
     };
     block->last_ms = (int64_t)((uint64_t)block->first_ms + mr_load32(header + 56));
-    return mr_load32(header + 8) == BLOCK_MAGIC && codec <= 1 && block->stored_bytes > 0 &&
+    return mr_load32(header + 8) == BLOCK_MAGIC && codec <= 1 &&
+           mr_load32(header + 12) == codec_word(header, codec) && block->stored_bytes > 0 &&
            block->raw_bytes <= BLOCK_RAW_BYTES_MAX && block->stored_bytes <= block->raw_bytes &&
            (block->is_compressed || block->stored_bytes == block->raw_bytes) &&
            block->record_count > 0 && block->first_number <= block->last_number &&

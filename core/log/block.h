@@ -5,7 +5,7 @@
  *          0     8  XXH3-64 of all that follows, payload included; its seed is the block's place
  *          8     4  "MRb1"
  *         12     1  codec: 0 stored, 1 zstd
- *         13     3  0
+ *         13     3  XXH3-64 of the header from its magic on, this field 0; the low 24 bits
  *         16     4  log
  *         20     4  stored_bytes of the payload
  *         24     4  raw_bytes of the runs, at most BLOCK_RAW_BYTES_MAX
@@ -18,7 +18,8 @@
  *         64        payload: runs (frame.h); their base is the first record itself
  *
  *     B1  Any change to a block's bytes is seen, and so is a block that is not at its place: the
- *         seed is made of the directory's id, the segment and the offset.
+ *         seed is made of the directory's id, the segment and the offset. Of the header it is seen
+ *         without reading the payload.
  */
 #ifndef MR_LOG_BLOCK_H
 #define MR_LOG_BLOCK_H
@@ -57,7 +58,7 @@ size_t mr_block_bytes_max(size_t raw_bytes);
 size_t mr_block_write(struct mr_codec *codec, enum mr_codec_effort effort, struct mr_block *block,
                       mr_bytes raw, uint64_t seed, uint8_t *out);
 
-/* Reads a header: checks what can be checked without the payload. */
+/* Reads a header. False: damaged, or no header at all. */
 bool mr_block_read_header(const uint8_t header[BLOCK_HEADER_BYTES], struct mr_block *block);
 
 /* Checks header and payload, which lie together at whole, and gives the runs: in raw (with room for
