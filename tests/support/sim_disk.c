@@ -201,7 +201,7 @@ static int parent_of(const struct sim_disk *disk, const char *path, char last[NA
         size_t length;
         struct name *name;
 
-        while (*path == '/')
+        while (*path == '/' || (path[0] == '.' && (path[1] == '/' || path[1] == 0)))
             path++;
         length = strcspn(path, "/");
         if (length == 0)
