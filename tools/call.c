@@ -59,11 +59,9 @@ static void say_recovery(mr_engine *engine)
 
     mr_engine_stats(engine, &stats);
     if (stats.recovered)
-        mr_say(
-            "recovered: the last process did not close the directory; %s records (%s of journal) "
-            "read back in %u ms",
-            mr_count_format(stats.recovered_record_count, count),
-            mr_size_format(stats.recovered_journal_bytes, size), stats.recovery_ms);
+        mr_say("recovered after a crash: %s records (%s of journal) read back in %u ms",
+               mr_count_format(stats.recovered_record_count, count),
+               mr_size_format(stats.recovered_journal_bytes, size), stats.recovery_ms);
 }
 
 enum mr_exit mr_call_place(struct mr_call *call)

@@ -53,7 +53,7 @@ bool mr_lines_fill(struct mr_lines *lines)
 
     if (lines->at_end)
         return false;
-    if (lines->end - lines->start > MR_LINE_BYTES_MAX) {
+    if (lines->end - lines->start >= MR_LINE_BYTES_MAX) {
         lines->skipping = true;
         lines->byte_count += lines->end - lines->start;
         lines->start = lines->end;

@@ -4,7 +4,7 @@
 
 #include "millrace.h"
 
-#define MR_LINE_BYTES_MAX ((size_t)64 << 20)
+#define MR_LINE_BYTES_MAX ((size_t)64 << 20) /* lines of so many bytes are too long */
 
 struct mr_lines {
     int file;
