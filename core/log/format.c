@@ -43,7 +43,7 @@ mr_status mr_format_write(struct mr_fs *fs, const char *directory, uint64_t dire
     return mr_fs_replace(fs, directory, path, (mr_bytes){text, size}, error);
 }
 
-static mr_status parse(const char *directory, const char *text, uint64_t *directory_id,
+static mr_status parse(const char *directory, const char *text, size_t size, uint64_t *directory_id,
                        mr_error *error)
 {
     char expected[FORMAT_BYTES_MAX];
@@ -56,8 +56,7 @@ static mr_status parse(const char *directory, const char *text, uint64_t *direct
                        directory, format, DIRECTORY_FORMAT);
     /* Only the very bytes we would write will do: then every changed bit shows. */
     if (sscanf(text, "millrace directory, format %*u id %16" SCNx64, directory_id) == 1) {
-        make_text(expected, *directory_id);
-        if (!strcmp(text, expected))
+        if (make_text(expected, *directory_id) == size && !memcmp(text, expected, size))
             return MR_OK;
     }
     return mr_fail(error, MR_CORRUPT,
@@ -69,16 +68,17 @@ mr_status mr_format_read(struct mr_fs *fs, const char *directory, uint64_t *dire
                          mr_error *error)
 {
     char path[MR_PATH_BYTES], text[FORMAT_BYTES_MAX];
-    uint8_t *data;
-    size_t size;
+    uint8_t *data = NULL;
+    size_t size = 0;
     mr_status status;
 
     snprintf(path, sizeof path, "%.4000s/FORMAT", directory);
     status = mr_fs_read_all(fs, path, sizeof text - 1, &data, &size, error);
-    if (status)
+    if (status && status != MR_LIMIT) /* too long to be one: damaged, as is an empty one */
         return status;
-    memcpy(text, data, size);
+    if (size > 0)
+        memcpy(text, data, size);
     text[size] = 0;
     mr_free(data);
-    return parse(directory, text, directory_id, error);
+    return parse(directory, text, size, directory_id, error);
 }
