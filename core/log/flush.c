@@ -498,10 +498,11 @@ void mr_log_trim_cache(struct mr_log *log)
 bool mr_log_flush_is_due(struct mr_log *log, uint64_t live_bytes, uint64_t published_lsn)
 {
     uint64_t pending = atomic_load(&log->pending_bytes), max = mr_log_memory_max(log);
+    bool is_journal_long = live_bytes > log->journal.ring_bytes / 4;
 
-    return (pending > max / 4 && atomic_load(&log->is_any_ready)) || pending > max / 4 * 3 ||
-           (live_bytes > log->journal.ring_bytes / 4 &&
-            published_lsn >= atomic_load(&log->look_again_lsn));
+    return (atomic_load(&log->is_any_ready) && (pending > max / 4 || is_journal_long)) ||
+           pending > max / 4 * 3 ||
+           (is_journal_long && published_lsn >= atomic_load(&log->look_again_lsn));
 }
 
 /* Completes blocks in progress where waiting for them to fill would hold up puts. */
@@ -537,7 +538,11 @@ bool mr_log_flush_by_pressure(struct mr_log *log)
         return false;
     if (published >= atomic_load(&log->look_again_lsn) || !atomic_load(&log->is_any_ready))
         complete_by_pressure(log, live, published);
-    return mr_log_flush(log);
+    if (!mr_log_flush(log))
+        return false;
+    if (live > log->journal.ring_bytes / 4 && !atomic_load(&log->is_any_ready))
+        mr_log_poke(&log->keep_word); /* the journal's oldest part may be free now */
+    return true;
 }
 
 void mr_log_forget_ready(struct mr_log *log)
