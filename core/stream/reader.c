@@ -52,6 +52,12 @@ static int64_t horizon_ms(const struct mr_reader *reader, int64_t now_ms)
     return mr_stream_horizon_ms(reader->stream, now_ms);
 }
 
+/* Numbers begin at 1: a reader at 0 would seem to have something to read in an empty shard. */
+static void go_to(struct mr_reader *reader, uint64_t number)
+{
+    mr_log_cursor_seek(reader->cursor, number ? number : 1);
+}
+
 /* Goes to the first record that arrived then or later and is retained. */
 static mr_status seek_time(struct mr_reader *reader, int64_t time_ms, mr_error *error)
 {
@@ -62,7 +68,7 @@ static mr_status seek_time(struct mr_reader *reader, int64_t time_ms, mr_error *
         time_ms = horizon;
     if (time_ms > reader->shard->created_ms)
         return mr_log_cursor_seek_time(reader->cursor, time_ms, error);
-    mr_log_cursor_seek(reader->cursor, 0);
+    go_to(reader, 0);
     return MR_OK;
 }
 
@@ -78,16 +84,14 @@ static mr_status seek(struct mr_reader *reader, const mr_position *from, mr_erro
         status = mr_log_tip(reader->engine->log, reader->shard->log, &number);
         if (status)
             return status;
-        mr_log_cursor_seek(reader->cursor, number + 1);
+        go_to(reader, number + 1);
         return MR_OK;
     case MR_START_AT:
-        mr_log_cursor_seek(reader->cursor, from->sequence.number);
+        go_to(reader, from->sequence.number);
         return MR_OK;
     case MR_START_AFTER:
-        if (from->sequence.number < MR_LAST_NUMBER)
-            mr_log_cursor_seek(reader->cursor, from->sequence.number + 1);
-        else
-            mr_log_cursor_seek(reader->cursor, MR_LAST_NUMBER);
+        go_to(reader,
+              from->sequence.number < MR_LAST_NUMBER ? from->sequence.number + 1 : MR_LAST_NUMBER);
         return MR_OK;
     case MR_START_AT_TIME:
         return seek_time(reader, from->time_ms, error);
