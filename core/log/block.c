@@ -69,7 +69,8 @@ size_t mr_block_write(struct mr_codec *codec, enum mr_codec_effort effort, struc
     mr_check(raw.size <= BLOCK_RAW_BYTES_MAX);
     block->is_compressed = size > 0;
     if (!block->is_compressed) {
-        memcpy(payload, raw.data, raw.size);
+        if (raw.data != payload)
+            memcpy(payload, raw.data, raw.size);
         size = raw.size;
     }
     block->stored_bytes = (uint32_t)size;

@@ -53,7 +53,8 @@ void mr_codec_free(struct mr_codec *codec);
 /* At most so much is written by mr_block_write(). */
 size_t mr_block_bytes_max(size_t raw_bytes);
 
-/* Writes header and payload for the runs in raw; block's stored_bytes, raw_bytes and is_compressed
+/* Writes header and payload for the runs in raw (which may lie at out + BLOCK_HEADER_BYTES already if
+ * they are to be stored); block's stored_bytes, raw_bytes and is_compressed
  * are set, the rest is read from it. Returns the size written. */
 size_t mr_block_write(struct mr_codec *codec, enum mr_codec_effort effort, struct mr_block *block,
                       mr_bytes raw, uint64_t seed, uint8_t *out);

@@ -434,8 +434,8 @@ static mr_status write_checkpoint(struct mr_log *log, bool is_clean, mr_error *e
     doomed = NULL;
     enter_synced(log, &checkpoint);
     free_journal(log, checkpoint.tail.at);
-    if (is_clean)
-        log->fs->truncate(log->journal.file, 0, NULL);
+    if (is_clean && !log->fs->truncate(log->journal.file, 0, NULL))
+        log->fs->sync(log->journal.file, NULL);
 out:
     if (doomed)
         keep_doomed(log, doomed);

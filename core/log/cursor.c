@@ -173,11 +173,32 @@ static bool next_run(struct mr_log_cursor *cursor, int64_t horizon_ms)
     return false;
 }
 
+/* Not synced when a sync failed: the journal has it, and the next opening brings it back. */
+static bool is_unsynced(struct mr_log_cursor *cursor)
+{
+    const struct mr_store *store = cursor->tail->store;
+    bool is = false;
+
+    if (!mr_log_has_failed(cursor->log))
+        return false;
+    pthread_mutex_lock(&cursor->log->flushing);
+    for (uint32_t i = 0; i < store->segment_count; i++)
+        if (store->segments[i].id == cursor->place.segment)
+            is = store->segments[i].is_dirty;
+    pthread_mutex_unlock(&cursor->log->flushing);
+    return is;
+}
+
 static mr_status damaged(struct mr_log_cursor *cursor, mr_error *error)
 {
     const struct mr_block *block = &cursor->place.block;
 
     leave_source(cursor);
+    if (is_unsynced(cursor))
+        return mr_fail(error, MR_IO,
+                       "%s: a block was lost by a failed sync; opening the directory again brings "
+                       "it back from the journal",
+                       cursor->path);
     cursor->next_number = block->last_number + 1;
     return mr_fail(error, MR_CORRUPT,
                    "%s: the block at byte %" PRIu64 " is damaged: records %" PRIu64 " to %" PRIu64
@@ -193,6 +214,11 @@ static mr_status decode(struct mr_log_cursor *cursor, size_t count_max, int64_t 
     size_t n = 0;
 
     reserve_records(cursor, count_max);
+    if (cursor->frames.at != cursor->frames.end && cursor->run.at_ms < horizon_ms) {
+        /* The horizon has passed over what the last call left of the run. */
+        cursor->frames.at = cursor->frames.end;
+        cursor->next_number = cursor->run.first_number + cursor->run.record_count;
+    }
     while (n < count_max) {
         uint64_t number = cursor->frame_number, next_number = cursor->next_number;
         struct mr_scan frames;

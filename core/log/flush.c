@@ -127,30 +127,49 @@ static void reserve(uint8_t **bytes, size_t *capacity, size_t needed)
     *bytes = mr_resize(*bytes, *capacity);
 }
 
-/* The block's runs in one piece: its only chunk, or a copy of its chunks. */
-static mr_bytes runs_of(struct mr_log *log, const struct block_job *job)
+/* The block's runs in one piece: its only chunk, or its chunks copied to where a stored payload
+ * belongs, else to the side. */
+static mr_bytes runs_of(struct mr_log *log, const struct block_job *job, uint8_t *payload)
 {
     const struct mr_chunk *chunk = job->first;
+    uint8_t *out = payload;
     size_t size = 0;
 
     if (job->chunk_count == 1)
         return (mr_bytes){chunk->bytes, chunk->used};
-    reserve(&log->flush_raw, &log->flush_raw_capacity, job->place.block.raw_bytes);
+    if (log->effort != MR_CODEC_STORED) {
+        reserve(&log->flush_raw, &log->flush_raw_capacity, job->place.block.raw_bytes);
+        out = log->flush_raw;
+    }
     for (uint32_t i = 0; i < job->chunk_count; chunk = chunk_after(job, i++, chunk)) {
-        memcpy(log->flush_raw + size, chunk->bytes, chunk->used);
+        memcpy(out + size, chunk->bytes, chunk->used);
         size += chunk->used;
     }
-    return (mr_bytes){log->flush_raw, size};
+    return (mr_bytes){out, size};
 }
 
-/* The fuller the memory, the less time goes into compression: puts must not wait for it. */
-static enum mr_codec_effort effort_for(struct mr_log *log)
+/*
+ * The codec ladder. When memory fills up, puts must not wait for compression: one step down, and stay
+ * there, so that the flusher has time to spare and leaves it to the puts. A step up is tried after a
+ * while; where it did not hold, the next try waits twice as long.
+ */
+static void choose_effort(struct mr_log *log)
 {
     uint64_t pending = atomic_load(&log->pending_bytes), max = mr_log_memory_max(log);
+    uint64_t now_ns = log->clock->monotonic_ns(log->clock), lasted_ns = now_ns - log->effort_ns;
 
-    if (pending < max / 2)
-        return MR_CODEC_SMALL;
-    return pending < max - max / 4 ? MR_CODEC_FAST : MR_CODEC_STORED;
+    if (pending > max / 2 && log->effort < MR_CODEC_STORED) {
+        if (lasted_ns < log->effort_hold_ns && log->effort_hold_ns < EFFORT_HOLD_NS_MAX)
+            log->effort_hold_ns *= 2;
+        log->effort++;
+        log->effort_ns = now_ns;
+    } else if (pending < max / 3 && log->effort > MR_CODEC_SMALL &&
+               lasted_ns > log->effort_hold_ns) {
+        log->effort--;
+        log->effort_ns = now_ns;
+    } else if (log->effort == MR_CODEC_SMALL && lasted_ns > EFFORT_HOLD_NS_MAX) {
+        log->effort_hold_ns = EFFORT_HOLD_NS;
+    }
 }
 
 static void compress(struct mr_log *log, struct flush *flush, const struct mr_segment *segment)
@@ -158,18 +177,21 @@ static void compress(struct mr_log *log, struct flush *flush, const struct mr_se
     flush->out_size = mr_segment_padding(segment);
     reserve(&log->flush_out, &log->flush_out_capacity, SEGMENT_PAGE_BYTES);
     memset(log->flush_out, 0, flush->out_size);
+    choose_effort(log);
     for (uint32_t i = 0; i < flush->job_count; i++) {
         struct block_job *job = &flush->jobs[i];
-        mr_bytes runs = runs_of(log, job);
+        uint8_t *out;
+        mr_bytes runs;
 
         job->place.segment = segment->id;
         job->place.offset = segment->bytes + flush->out_size;
         reserve(&log->flush_out, &log->flush_out_capacity,
-                flush->out_size + mr_block_bytes_max(runs.size));
+                flush->out_size + mr_block_bytes_max(job->place.block.raw_bytes));
+        out = log->flush_out + flush->out_size;
+        runs = runs_of(log, job, out + BLOCK_HEADER_BYTES);
         flush->out_size +=
-            mr_block_write(log->codec, effort_for(log), &job->place.block, runs,
-                           mr_segment_seed(log->directory_id, segment->id, job->place.offset),
-                           log->flush_out + flush->out_size);
+            mr_block_write(log->codec, log->effort, &job->place.block, runs,
+                           mr_segment_seed(log->directory_id, segment->id, job->place.offset), out);
     }
 }
 

@@ -6,20 +6,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #define FORMAT_BYTES_MAX 256
 
 uint64_t mr_format_new_id(struct mr_clock *clock)
 {
-    struct {
-        int64_t wall_ms;
-        uint64_t monotonic_ns;
-        int64_t process;
-    } seed = {clock->wall_ms(clock), clock->monotonic_ns(clock), getpid()};
+    uint64_t seed[2] = {(uint64_t)clock->wall_ms(clock), clock->monotonic_ns(clock)};
 
-    return XXH3_64bits(&seed, sizeof seed);
+    return XXH3_64bits(seed, sizeof seed);
 }
 
 static size_t make_text(char text[FORMAT_BYTES_MAX], uint64_t directory_id)

@@ -22,6 +22,8 @@
 #define GROUP_COUNT 4u
 #define GROUP_BYTES_GOOD (2u << 20) /* a group does not grow on beyond it */
 #define BYTES_PER_ACTIVE_TAIL (48u << 10)
+#define EFFORT_HOLD_NS 250000000ull
+#define EFFORT_HOLD_NS_MAX (32 * EFFORT_HOLD_NS)
 #define FLUSH_BLOCKS_MAX 64u /* of one stream at a time: others wait no longer than that */
 
 /* Puts that will be made durable together. */
@@ -118,6 +120,8 @@ struct mr_log {
     pthread_mutex_t ready_lock; /* the ready lists; taken last */
     struct mr_store *ready_first, **ready_last;
     struct mr_codec *codec; /* the flusher's */
+    enum mr_codec_effort effort;
+    uint64_t effort_ns, effort_hold_ns; /* since when, and how long before trying a better one */
     uint8_t *flush_raw, *flush_out;
     size_t flush_raw_capacity, flush_out_capacity;
     uint32_t next_segment;

@@ -362,6 +362,8 @@ static struct mr_log *new_log(const struct mr_log_config *config)
     log->free = log->open->next;
     log->open->next = NULL;
     log->next_serial = 1;
+    log->effort_ns = log->clock->monotonic_ns(log->clock);
+    log->effort_hold_ns = EFFORT_HOLD_NS;
     return log;
 }
 

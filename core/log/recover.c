@@ -105,6 +105,7 @@ static mr_status make_directory(struct mr_log *log, mr_error *error)
 static mr_status load_checkpoint(struct mr_log *log, struct mr_checkpoint *checkpoint,
                                  uint8_t **bytes, mr_error *error)
 {
+    mr_status unread = MR_OK;
     bool found = false;
 
     *bytes = NULL;
@@ -118,7 +119,9 @@ static mr_status load_checkpoint(struct mr_log *log, struct mr_checkpoint *check
 
         mr_checkpoint_path(path, log->directory, copy);
         status = mr_fs_read_all(log->fs, path, CHECKPOINT_BYTES_MAX, &data, &size, error);
-        if (status && status != MR_NOT_FOUND && status != MR_IO)
+        if (status == MR_IO)
+            unread = status; /* its message stays if the other copy cannot serve */
+        else if (status && status != MR_NOT_FOUND)
             return status;
         if (!status && !mr_checkpoint_decode((mr_bytes){data, size}, &candidate, &format)) {
             mr_free(data);
@@ -146,6 +149,8 @@ static mr_status load_checkpoint(struct mr_log *log, struct mr_checkpoint *check
         *checkpoint = candidate;
         *bytes = data;
     }
+    if (!found && unread)
+        return unread;
     if (!found)
         return mr_fail(error, MR_CORRUPT,
                        "%.150s: both checkpoint.0 and checkpoint.1 are damaged or missing: put one "
@@ -241,6 +246,8 @@ static mr_status open_unsealed(struct mr_log *log, uint32_t stream, struct mr_se
     /* What a crash left behind the checkpoint's length is in the journal, too. */
     if (!status && size > segment->bytes && log->config.mutant != MR_MUTANT_SEGMENT_NOT_CUT)
         status = log->fs->truncate(file, segment->bytes, error);
+    if (!status && size > segment->bytes)
+        status = log->fs->sync(file, error);
     if (log->config.mutant == MR_MUTANT_SEGMENT_NOT_CUT && !status)
         segment->bytes = size;
     log->fs->close(file);
@@ -462,7 +469,6 @@ static mr_status recover_from(struct mr_log *log, const struct mr_checkpoint *ch
         status = restore_segments(log, checkpoint, error);
     if (status)
         return status;
-    sweep(log);
     /* Buffered: reading ahead matters here, and nothing else uses the file yet. */
     status = open_journal(log, false, error);
     if (!status && !log->journal.was_empty)
@@ -485,8 +491,11 @@ static mr_status begin_epoch(struct mr_log *log, mr_error *error)
     log->synced_ns = log->clock->monotonic_ns(log->clock);
     log->tail_lsn = mr_log_oldest_pending(log).at;
     status = mr_log_write_checkpoint(log, false, error);
-    if (status || log->config.sync == MR_SYNC_INTERVAL)
+    if (status)
         return status;
+    sweep(log); /* not before the checkpoint that names none of it is durable */
+    if (log->config.sync == MR_SYNC_INTERVAL)
+        return MR_OK;
     mr_journal_close(&log->journal);
     return open_journal(log, true, error);
 }

@@ -71,7 +71,9 @@ mr_status mr_segment_create(struct mr_segment *segment, struct mr_fs *fs, const 
     status = fs->open(fs, path, MR_FS_WRITE | MR_FS_CREATE, &segment->file, error);
     if (status)
         return status;
-    status = fs->write(segment->file, page, sizeof page, 0, error);
+    status = fs->truncate(segment->file, 0, error); /* one that a crash left */
+    if (!status)
+        status = fs->write(segment->file, page, sizeof page, 0, error);
     if (status) {
         fs->close(segment->file);
         segment->file = NULL;
