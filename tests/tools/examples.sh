@@ -41,8 +41,8 @@ for source in "$work"/*.c; do
         -Icore -Iproducer -Iconsumer -o "$work/$name" "$source" "${archives[@]}" \
         -lzstd -lxxhash -pthread
     mkdir "$work/$name.run"
-    try "example $name runs" eval "cd '$work/$name.run' && '$work/$name'"
-    try "example $name runs again" eval "cd '$work/$name.run' && '$work/$name'"
+    try "example $name runs" env -C "$work/$name.run" "$work/$name"
+    try "example $name runs again" env -C "$work/$name.run" "$work/$name"
 done
 
 mkdir "$work/bin"
