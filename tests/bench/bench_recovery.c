@@ -18,6 +18,7 @@
 #define PRODUCERS 8
 #define BATCH 100
 #define BIG_BYTES (1u << 20)
+#define JOURNAL_BYTES_WANTED (64u << 20)
 
 /* What a child tells its parent, in memory they share: it outlives the child. */
 struct told {
@@ -28,12 +29,14 @@ struct child {
     struct mr_engine *engine;
     struct told *told;
     struct mr_bench_records records;
+    size_t batch;
     _Atomic unsigned next_index;
 };
 
 struct victim {
     const char *name, *directory;
     double gigabytes; /* stored before the first window */
+    size_t batch;     /* records a put, of the load under which it dies */
     struct told *told;
     struct mr_random random;
     uint64_t dies_after_ms;
@@ -88,13 +91,13 @@ static void *produce(void *context)
     mr_error error;
 
     for (;;) {
-        if (at + BATCH > child->records.count)
+        if (at + child->batch > child->records.count)
             at = 0;
-        mr_bench_need(
-            mr_put_records(child->engine, STREAM, child->records.puts + at, BATCH, results, &error),
-            &error);
-        atomic_fetch_add(&child->told->record_count, BATCH);
-        at += BATCH;
+        mr_bench_need(mr_put_records(child->engine, STREAM, child->records.puts + at, child->batch,
+                                     results, &error),
+                      &error);
+        atomic_fetch_add(&child->told->record_count, child->batch);
+        at += child->batch;
     }
     return NULL;
 }
@@ -106,11 +109,21 @@ static void die_under_load(void *context)
     mr_error error;
 
     child->told = victim->told;
+    child->batch = victim->batch;
     mr_bench_records_make(&child->records, (size_t)PRODUCERS * BATCH * 16, 500);
     mr_bench_need(mr_engine_open(&child->engine, victim->directory, NULL, &error), &error);
     for (unsigned i = 0; i < PRODUCERS; i++)
         mr_thread_start("produce", produce, child);
     mr_bench_sleep_until(mr_bench_now_ns() + victim->dies_after_ms * 1000000);
+    /* Dies when much is to be recovered, and about as much each time. */
+    for (unsigned i = 0; i < 5000; i++) {
+        struct mr_engine_stats stats;
+
+        mr_engine_stats(child->engine, &stats);
+        if (stats.journal_used_bytes >= JOURNAL_BYTES_WANTED)
+            break;
+        mr_bench_sleep_until(mr_bench_now_ns() + 1000000);
+    }
     kill(getpid(), SIGKILL);
 }
 
@@ -171,19 +184,27 @@ static void print_victim(const struct victim *victim, const struct mr_bench_side
 
 int main(int argc, char **argv)
 {
-    struct victim few = {
-        .name = "recovery_little_stored", .gigabytes = 0.05, .random = mr_random_of(11)};
+    struct victim few = {.name = "recovery_little_stored",
+                         .gigabytes = 0.05,
+                         .batch = BATCH,
+                         .random = mr_random_of(11)};
     struct victim lot = {.name = "recovery_much_stored",
                          .gigabytes = mr_bench_setting("MR_BENCH_GB", 2),
+                         .batch = BATCH,
                          .random = mr_random_of(11)};
+    /* As much journal, of very many groups. */
+    struct victim singles = {
+        .name = "recovery_small_groups", .gigabytes = 0.05, .batch = 1, .random = mr_random_of(11)};
     struct mr_bench_side sides[] = {{.run = recover_window, .context = &few},
-                                    {.run = recover_window, .context = &lot}};
+                                    {.run = recover_window, .context = &lot},
+                                    {.run = recover_window, .context = &singles}};
 
     (void)argc;
     mr_bench_begin(argv[0]);
     make(&few);
     make(&lot);
-    mr_bench_alternate(sides, 2, (unsigned)mr_bench_setting("MR_BENCH_ROUNDS", 5), 700);
+    make(&singles);
+    mr_bench_alternate(sides, 3, (unsigned)mr_bench_setting("MR_BENCH_ROUNDS", 5), 700);
     print_victim(&few, &sides[0]);
     print_victim(&lot, &sides[1]);
     mr_bench_value("recovery_much_stored.two_seconds", 2, "s");
@@ -191,5 +212,9 @@ int main(int argc, char **argv)
                    "recovery_much_stored.two_seconds", MR_BENCH_AT_MOST, 1);
     mr_bench_ratio("recovery_much_stored", mr_bench_side_ratio(&sides[1], &sides[0]),
                    "recovery_little_stored", MR_BENCH_AT_MOST, 1.3);
+    print_victim(&singles, &sides[2]);
+    mr_bench_value("recovery_small_groups.two_seconds", 2, "s");
+    mr_bench_ratio("recovery_small_groups", mr_bench_side_median(&sides[2]) / 2,
+                   "recovery_small_groups.two_seconds", MR_BENCH_AT_MOST, 1);
     return mr_bench_end();
 }
