@@ -200,9 +200,9 @@ run-cover: test
 lint: lint-format lint-headers lint-symbols ## the checks that need no test run
 	$(call say,LINT,layers)tests/lint/layers.sh
 	$(call say,LINT,tree)tests/lint/tree.sh
-	$(call say,LINT,promises)tests/lint/promises.sh
 	$(call say,LINT,links)tests/lint/links.sh
 	$(call say,LINT,scripts)shellcheck -x $(scripts)
+	$(call say,LINT,promises)tests/lint/promises.sh
 
 lint-format: | deps
 	$(call say,LINT,format)clang-format --dry-run --Werror $(src) $(headers)
