@@ -305,8 +305,9 @@ mr_status mr_put_records(mr_engine *engine, const char *stream, const mr_put *pu
 /*
  * The same without waiting: results[] must live until done() is called, exactly once, with what
  * mr_put_records() would have returned; puts[] and their bytes are free when the call returns. If
- * the call itself fails, done() is not called. Blocks only while the journal is full, up to 30 s.
- * Batches submitted by one thread get their places in the order of submission.
+ * the call itself fails, done() is not called; if every record is refused, it is called from within
+ * this call. Blocks only while the journal is full, up to 30 s. Batches submitted by one thread get
+ * their places in the order of submission.
  */
 mr_status mr_put_submit(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
                         mr_put_result *results, void (*done)(void *context, mr_status status),
