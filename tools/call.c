@@ -12,6 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
+
+/* One process at a time has a data directory; most have it for a moment only. */
+#define LOCK_WAIT_MS 2000
+#define LOCK_STEP_MS 10
 
 static mr_status name_directory(struct mr_call *call)
 {
@@ -87,6 +92,17 @@ enum mr_exit mr_call_find(struct mr_call *call)
     return MR_EXIT_NOT_FOUND;
 }
 
+bool mr_call_waits(struct mr_call *call)
+{
+    static const struct timespec step = {.tv_nsec = LOCK_STEP_MS * 1000000};
+
+    if (call->error.status != MR_LOCKED || call->waited_ms >= LOCK_WAIT_MS)
+        return false;
+    nanosleep(&step, NULL);
+    call->waited_ms += LOCK_STEP_MS;
+    return true;
+}
+
 enum mr_exit mr_call_open(struct mr_call *call, bool make)
 {
     struct mr_engine_config config = MR_ENGINE_CONFIG_DEFAULT;
@@ -96,8 +112,9 @@ enum mr_exit mr_call_open(struct mr_call *call, bool make)
         return code;
     if (call->common->verbose)
         config.diag = say_diag;
-    if (mr_engine_open(&call->engine, call->directory, &config, &call->error))
-        return mr_call_failed(call, NULL);
+    while (mr_engine_open(&call->engine, call->directory, &config, &call->error))
+        if (!mr_call_waits(call))
+            return mr_call_failed(call, NULL);
     say_recovery(call->engine);
     return MR_EXIT_OK;
 }

@@ -78,9 +78,12 @@ static void print_totals(struct check *check, const struct mr_log_verify_totals 
 static mr_status verify(struct mr_call *call, struct check *check,
                         struct mr_log_verify_totals *totals)
 {
-    mr_status status = mr_log_verify(mr_fs_posix(), call->directory, report, show_progress, check,
-                                     totals, &call->error);
+    mr_status status;
 
+    do
+        status = mr_log_verify(mr_fs_posix(), call->directory, report, show_progress, check, totals,
+                               &call->error);
+    while (status && mr_call_waits(call));
     mr_progress_hide();
     if (!status)
         print_totals(check, totals);

@@ -43,6 +43,7 @@ struct mr_call {
     char directory[MR_PATH_BYTES]; /* the data directory */
     mr_engine *engine;             /* from mr_call_open() to the end of the command */
     mr_error error;                /* for the command's calls */
+    unsigned waited_ms;            /* for another process to leave the directory */
 };
 
 struct mr_example {
@@ -75,6 +76,9 @@ enum mr_exit mr_call_place(struct mr_call *call); /* makes the folders above it 
 enum mr_exit mr_call_find(struct mr_call *call);  /* NOT_FOUND when it is missing */
 /* and opens its engine; `make`: makes it when it is missing. */
 enum mr_exit mr_call_open(struct mr_call *call, bool make);
+
+/* After a failed opening: true, a moment later, when it was LOCKED and is worth another try. */
+bool mr_call_waits(struct mr_call *call);
 
 /* Says call->error, with the next step for it, and returns the exit code. stream may be NULL. */
 enum mr_exit mr_call_failed(struct mr_call *call, const char *stream);

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define RELATIVES_SHOWN 4
+#define RELATIVES_SHOWN 3
 
 /* A step within one reshard to many shards: made, and closed at once without a record. */
 static bool is_step(const mr_shard *shard)
@@ -123,7 +123,7 @@ static uint64_t bytes_of(const struct mr_shard_list *list, uint64_t *most)
 static void print_table(const struct mr_shards_options *options, const struct mr_shard_list *list)
 {
     struct mr_table table =
-        MR_TABLE(">SHARD", "HASH KEYS", ">SPACE", ">RECORDS", ">SIZE", "LOAD", ">", "LINEAGE");
+        MR_TABLE(">ID", "HASH KEYS", ">SPACE", ">RECORDS", ">SIZE", "LOAD", ">", "LINEAGE");
     uint64_t most, all = bytes_of(list, &most);
 
     for (size_t i = 0; i < list->count; i++) {
@@ -143,7 +143,7 @@ static void print_table(const struct mr_shards_options *options, const struct mr
         mr_table_cell(&table, "%s", mr_count_format(shard->record_count, count));
         mr_table_cell(&table, "%s", mr_size_format(shard->record_bytes, size));
         mr_table_cell(&table, "%s",
-                      mr_bar_format(most ? (double)shard->record_bytes / (double)most : 0, 8, bar));
+                      mr_bar_format(most ? (double)shard->record_bytes / (double)most : 0, 7, bar));
         mr_table_cell(&table, "%.1f%%", 100 * load);
         mr_table_cell(&table, "%s", lineage);
     }
