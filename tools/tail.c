@@ -37,13 +37,13 @@ static bool is_wanted(struct tail *tail, const mr_record *record)
 {
     const char *key = tail->options->key;
     mr_bytes data = record->data;
-    regmatch_t span = {0, (regoff_t)data.size};
+    int size = (int)data.size;
 
     if (key && (strlen(key) != record->partition_key.size ||
                 memcmp(key, record->partition_key.data, strlen(key)) != 0))
         return false;
     return !tail->options->grep ||
-           regexec(&tail->regex, data.data ? data.data : "", 1, &span, REG_STARTEND) == 0;
+           re_search(&tail->regex, data.data ? data.data : "", size, 0, size, NULL) >= 0;
 }
 
 static bool is_beyond(const struct tail *tail, const mr_record *record)
