@@ -68,8 +68,9 @@ bool mr_log_commit(struct mr_log *log)
     pthread_mutex_lock(&log->sequencer);
     if (!group->status) {
         log->group_count++;
+        log->written_lsn = group->header.lsn + mr_group_bytes(group->header.payload_bytes);
         if (log->config.sync == MR_SYNC_EACH)
-            log->durable_lsn = group->header.lsn + mr_group_bytes(group->header.payload_bytes);
+            log->durable_lsn = log->written_lsn;
         else
             log->is_dirty = true;
     }
@@ -95,7 +96,7 @@ void mr_log_sync_if_due(struct mr_log *log, bool now)
           (now || ns - log->synced_ns >= (uint64_t)log->config.sync_interval_ms * 1000000);
     if (due)
         log->is_dirty = false;
-    lsn = log->next_lsn;
+    lsn = log->written_lsn;
     pthread_mutex_unlock(&log->sequencer);
     if (!due)
         return;

@@ -33,6 +33,7 @@ struct mr_log_cursor {
     char path[MR_PATH_BYTES];
     struct mr_segment segment_row;
     struct mr_segment_page page;
+    uint32_t skip_through; /* segments up to this one were reported as damaged; 0 none */
     uint32_t
         entry; /* of the block being decoded, in page; UINT32_MAX: it is in the active segment */
     struct mr_block_place place;
@@ -131,6 +132,7 @@ void mr_log_cursor_seek(struct mr_log_cursor *cursor, uint64_t number)
     leave_source(cursor);
     cursor->next_number = number;
     cursor->from_ms = cursor->reached_ms = 0;
+    cursor->skip_through = 0;
 }
 
 uint64_t mr_log_cursor_number(const struct mr_log_cursor *cursor)
@@ -189,16 +191,21 @@ static bool is_unsynced(struct mr_log_cursor *cursor)
     return is;
 }
 
+static mr_status lost_by_sync(struct mr_log_cursor *cursor, mr_error *error)
+{
+    return mr_fail(error, MR_IO,
+                   "%s: a block was lost by a failed sync; opening the directory again brings it "
+                   "back from the journal",
+                   cursor->path);
+}
+
 static mr_status damaged(struct mr_log_cursor *cursor, mr_error *error)
 {
     const struct mr_block *block = &cursor->place.block;
 
     leave_source(cursor);
     if (is_unsynced(cursor))
-        return mr_fail(error, MR_IO,
-                       "%s: a block was lost by a failed sync; opening the directory again brings "
-                       "it back from the journal",
-                       cursor->path);
+        return lost_by_sync(cursor, error);
     cursor->next_number = block->last_number + 1;
     return mr_fail(error, MR_CORRUPT,
                    "%s: the block at byte %" PRIu64 " is damaged: records %" PRIu64 " to %" PRIu64
@@ -361,6 +368,7 @@ static bool next_sealed(struct mr_log_cursor *cursor, bool by_time, uint64_t num
         const struct mr_segment *segment = &store->segments[i];
 
         if (!segment->is_sealed || (has_after && segment->id <= after_id) ||
+            segment->id <= cursor->skip_through ||
             (by_time ? segment->last_ms < time_ms : segment->last_number < number))
             continue;
         cursor->segment_row = *segment;
@@ -370,7 +378,8 @@ static bool next_sealed(struct mr_log_cursor *cursor, bool by_time, uint64_t num
     return found;
 }
 
-/* The index cannot be read: the blocks say themselves what they are. Slow, and nothing is lost. */
+/* The index cannot be read: the blocks say themselves what they are. Slow, and nothing is lost, unless
+ * their headers are damaged, too. */
 static mr_status find_without_index(struct mr_log_cursor *cursor, bool by_time, uint64_t number,
                                     int64_t time_ms, bool *found, mr_error *error)
 {
@@ -378,17 +387,27 @@ static mr_status find_without_index(struct mr_log_cursor *cursor, bool by_time, 
     uint64_t end = mr_segment_index_offset(&cursor->segment_row);
     mr_status status;
 
-    *place = (struct mr_block_place){.offset = SEGMENT_HEADER_BYTES};
+    *place =
+        (struct mr_block_place){.segment = cursor->segment_row.id, .offset = SEGMENT_HEADER_BYTES};
     for (;;) {
         status =
             mr_segment_next_block(cursor->file, end, &place->offset, &place->block, found, error);
-        if (status || !*found)
+        if (status || (!*found && place->offset >= end))
             return status;
+        if (!*found)
+            break;
         if (place->block.log == cursor->tail->id &&
             !place_is_before(place, by_time, number, time_ms))
             return MR_OK;
         place->offset += BLOCK_HEADER_BYTES + (uint64_t)place->block.stored_bytes;
     }
+    if (is_unsynced(cursor))
+        return lost_by_sync(cursor, error);
+    cursor->skip_through = cursor->segment_row.id;
+    return mr_fail(error, MR_CORRUPT,
+                   "%s: index and blocks are damaged: records of log %" PRIu32
+                   " behind byte %" PRIu64 " cannot be found; reading can go on behind the segment",
+                   cursor->path, cursor->tail->id, place->offset);
 }
 
 /* The first wanted block of the sealed segment cursor->segment_row, which is open. */
@@ -541,28 +560,42 @@ static mr_status look_on_disk(struct mr_log_cursor *cursor, mr_error *error)
 
 /* ---- the door ------------------------------------------------------------------------------ */
 
-mr_status mr_log_cursor_seek_time(struct mr_log_cursor *cursor, int64_t time_ms, mr_error *error)
+/* Makes the place of a time the source; NOT_FOUND: it lies behind all there is. */
+static mr_status enter_time(struct mr_log_cursor *cursor, int64_t time_ms, mr_error *error)
 {
     struct mr_tail *tail = cursor->tail;
+    struct mr_chunk *chunk;
+    mr_status status = find_place(cursor, true, 0, time_ms, error);
+
+    if (status == MR_OK) {
+        cursor->next_number = cursor->place.block.first_number;
+        return enter_block(cursor, error);
+    }
+    if (status != MR_NOT_FOUND)
+        return status;
+    pthread_mutex_lock(&tail->lock);
+    chunk = mr_tail_find_time(tail, time_ms);
+    cursor->next_number = chunk ? chunk->first_number : tail->tip_number + 1;
+    if (chunk)
+        enter_chunk(cursor, chunk);
+    pthread_mutex_unlock(&tail->lock);
+    return chunk ? MR_OK : MR_NOT_FOUND;
+}
+
+mr_status mr_log_cursor_seek_time(struct mr_log_cursor *cursor, int64_t time_ms, mr_error *error)
+{
     mr_status status;
 
     leave_source(cursor);
     cursor->from_ms = time_ms;
     cursor->reached_ms = 0;
-    status = find_place(cursor, true, 0, time_ms, error);
-    if (status == MR_OK) {
-        cursor->next_number = cursor->place.block.first_number;
+    cursor->skip_through = 0;
+    status = enter_time(cursor, time_ms, error);
+    if (status == MR_NOT_FOUND)
         return MR_OK;
-    }
-    if (status != MR_NOT_FOUND)
-        return status;
-    pthread_mutex_lock(&tail->lock);
-    {
-        struct mr_chunk *chunk = mr_tail_find_time(tail, time_ms);
-        cursor->next_number = chunk ? chunk->first_number : tail->tip_number + 1;
-    }
-    pthread_mutex_unlock(&tail->lock);
-    return MR_OK;
+    if (!status && next_run(cursor, time_ms))
+        cursor->next_number = cursor->run.first_number;
+    return status;
 }
 
 static bool is_at_tip(struct mr_log_cursor *cursor)

@@ -82,6 +82,7 @@ struct mr_log {
     uint64_t next_serial, next_number, next_lsn; /* next_lsn: behind the open group's begin */
     int64_t last_ms;
     uint64_t tail_lsn;      /* journal space from here on is in use */
+    uint64_t written_lsn;   /* all before it is written */
     uint64_t durable_lsn;   /* all before it is synced */
     uint64_t previous_hash; /* of the newest group written; the committer's */
     uint64_t synced_ns;     /* MR_SYNC_INTERVAL: when the journal was synced */

@@ -45,9 +45,18 @@ static mr_status publish_entry(struct mr_log *log, mr_bytes entry, uint64_t numb
 {
     const struct mr_log_owner *owner = &log->config.owner;
 
+    mr_status status;
+
     if (lsn < log->restored_lsn)
         return MR_OK;
-    return owner->apply(owner->context, log, entry, number, at_ms, append, error);
+    status = owner->apply(owner->context, log, entry, number, at_ms, append, error);
+    if (status == MR_CORRUPT && log->is_recovering && log->config.salvage) {
+        /* It builds on one that is lost. */
+        mr_log_diag(log, "event=salvage lost_entry=%" PRIu64 " reason=\"%s\"", number,
+                    error ? error->message : "");
+        return MR_OK;
+    }
+    return status;
 }
 
 mr_status mr_log_publish_group(struct mr_log *log, const struct mr_group_header *header,
