@@ -90,14 +90,21 @@ static mr_status verify(struct mr_call *call, struct check *check,
     return status;
 }
 
+/* The engine's line: event=salvage lost_numbers=57..101 journal_bytes=4096 */
 static void note_cost(void *context, const char *line)
 {
     struct check *check = context;
+    const char *found = strstr(line, "lost_numbers=");
+    unsigned long long first, last;
 
     if (!strstr(line, "event=salvage"))
         return;
     check->cost_count++;
-    mr_say("%s", line);
+    if (found && sscanf(found, "lost_numbers=%llu..%llu", &first, &last) == 2)
+        mr_say("it cost the records from number %llu to %llu (`tail --from seq:N` takes these)",
+               first, last);
+    else
+        mr_say("it cost: %s", line);
 }
 
 /* Opens the directory around what is damaged in the journal, and closes it: then it is whole. */

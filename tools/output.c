@@ -97,7 +97,9 @@ void mr_progress_show(const char *what, uint64_t done, uint64_t all, const char 
     if (!output.stderr_terminal)
         return;
     pthread_mutex_lock(&output.lock);
-    if (!output.progress_stands || now_ns - output.progress_ns > 100 * 1000000u) {
+    if (output.progress_ns == 0)
+        output.progress_ns = now_ns; /* what is done at once needs no bar */
+    if (now_ns - output.progress_ns > 100 * 1000000u) {
         fprintf(stderr, "\r\033[K%s ", what);
         if (all)
             fprintf(stderr, "%s%s%s %3.0f %% ", mr_colour_on(stderr, MR_GREEN),

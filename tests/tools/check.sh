@@ -43,4 +43,38 @@ check "names the file" says "${segment##*/}"
 check "most stays readable" [ "$(wc -l < "$work/out")" -gt 15000 ]
 check "but not all" [ "$(wc -l < "$work/out")" -lt 20000 ]
 check "what is read is right" [ "$(comm -13 <(sort tools/labs/data/flights.ndjson) <(sort "$work/out") | wc -l)" = 0 ]
+
+# ---- a journal damaged where its records were acknowledged, and not yet anywhere else
+
+export MILLRACE_DATA=$work/crashed
+millrace create s 2> "$work/err"
+mkfifo "$work/records" "$work/acks"
+"$MILLRACE" put s --key k --json < "$work/records" > "$work/acks" 2> /dev/null &
+loader=$!
+exec 4> "$work/records" 3< "$work/acks"
+for ((i = 0; i < 10; i++)); do
+    seq -f 'record %g of many' $((i * 100 + 1)) $((i * 100 + 100)) >&4
+    mapfile -t -n 100 -u 3 lines
+done
+check "records are acknowledged while more may come" [ ${#lines[@]} = 100 ]
+kill -9 $loader
+wait $loader 2> /dev/null
+exec 4>&- 3<&-
+cp -r "$MILLRACE_DATA" "$work/copy"
+check "finds nothing wrong after a crash" ends 0 millrace -d "$work/copy" check
+check "all was there" [ "$(millrace -d "$work/copy" tail s 2> "$work/err" | wc -l)" = 1000 ]
+flip "$MILLRACE_DATA/journal" 30000
+check "sees the damage" ends 1 millrace check
+check "names the journal" grep -q 'damage.*journal' "$work/out"
+check "does not open over it" ends 1 millrace list
+check "says what to do" says 'check --repair'
+check "repairs" ends 0 millrace check --repair
+check "says what it cost" says 'it cost the records from number'
+millrace tail s > "$work/out"
+check "most is there" [ "$(wc -l < "$work/out")" -gt 500 ]
+check "what was damaged is not" [ "$(wc -l < "$work/out")" -lt 1000 ]
+check "in its order" sort -c -k 2n "$work/out"
+check "it is whole again" ends 0 millrace check
+check "and takes records" ends 0 millrace put s --key k more
+
 check "no directory" ends 4 millrace -d "$work/none" check
