@@ -44,7 +44,7 @@ struct world_config world_config_draw(uint64_t seed)
     static const uint64_t journals[] = {64 << 10, 128 << 10, 256 << 10, 1 << 20};
     static const uint64_t segments[] = {32 << 10, 128 << 10, 1 << 20};
     static const uint64_t memories[] = {0, 64 << 10, 512 << 10, 8 << 20};
-    static const unsigned garbage[] = {0, 0, 0, 0};
+    static const unsigned garbage[] = {0, 0, 20, 60};
     struct mr_random random = mr_random_of(seed);
 
     return (struct world_config){
@@ -166,6 +166,11 @@ static mr_status log_open(struct world *world, mr_error *error)
     return mr_log_open(&world->log, &config, error);
 }
 
+static bool disk_may_fail(const struct world *world)
+{
+    return world->may_fail || sim_disk_stopped(world->disk);
+}
+
 /* ---- compare ------------------------------------------------------------------------------ */
 
 static bool bytes_equal(mr_bytes left, mr_bytes right)
@@ -239,7 +244,7 @@ static mr_status read_some(const struct world *world, struct mr_log_cursor *curs
         horizon_ms = from_ms;
     *count = 0;
     *at_tip = false;
-    if (status == MR_IO && world->may_fail)
+    if (status == MR_IO && disk_may_fail(world))
         return status;
     /* A failed sync may have lost a segment's last blocks; the journal gives them to the next life. */
     if (status == MR_CORRUPT && sim_disk_failed(world->disk) > world->failed_before)
@@ -405,11 +410,6 @@ static size_t count_recovered(const struct world *world, size_t fixed_count)
 
 /* ---- answers --------------------------------------------------------------------------- */
 
-static bool disk_may_fail(const struct world *world)
-{
-    return world->may_fail || sim_disk_stopped(world->disk);
-}
-
 static void put_done(struct mr_log_append *append)
 {
     struct model_put *put = append->context;
@@ -503,7 +503,9 @@ void world_crash(struct world *world, enum sim_crash crash)
     sim_disk_crash(world->disk, crash);
     world->crash_count++;
     world->may_fail = false;
-    if (world->config.is_sync_interval && crash == SIM_POWER_CUT)
+    /* With MR_SYNC_INTERVAL the power takes what was not synced, as does a sync that fails. */
+    if (world->config.is_sync_interval &&
+        (crash == SIM_POWER_CUT || sim_disk_failed(world->disk) > world->failed_before))
         world->model.fixed_count = world->durable_count;
 }
 
@@ -550,7 +552,7 @@ void world_try(struct world *world, struct sim_disk *copy, enum sim_crash crash,
 {
     struct world other = *world;
     struct mr_random random = mr_random_of(seed);
-    size_t fixed_count = world->model.done_count;
+    size_t fixed_count = world->log ? world->model.done_count : world->model.fixed_count;
     size_t count;
     mr_error error;
 
@@ -658,6 +660,7 @@ static void submit(struct world *world, struct model_put *put)
                status == MR_BUSY || status == MR_LIMIT ||
                    ((status == MR_IO || status == MR_NO_SPACE) && disk_may_fail(world)),
                "put %u was refused: %s", put->id, error.message);
+        world->refused_count++;
         mr_free(put);
         return;
     }
@@ -770,7 +773,7 @@ static void step_open_reader(struct world *world)
                                        : world->model.puts[log->items[count - 1].put]->at_ms + 1;
         reader->from_ms = time_ms;
         status = mr_log_cursor_seek_time(reader->cursor, time_ms, &error);
-        expect(world, status == MR_OK || (status == MR_IO && world->may_fail),
+        expect(world, status == MR_OK || (status == MR_IO && disk_may_fail(world)),
                "log %u: seeking a time failed: %s", id, error.message);
         if (status != MR_OK) {
             mr_log_cursor_close(reader->cursor);

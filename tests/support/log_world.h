@@ -39,13 +39,12 @@ struct world {
     struct mr_log *log; /* NULL: closed */
     struct model model;
     struct model_state state; /* the owner's */
-    struct model_put *appending;
     size_t
         durable_count; /* puts that no power cut takes: with MR_SYNC_INTERVAL fewer than answered */
     bool has_failed;   /* a put was answered with an error in this life */
     bool may_fail;     /* faults are or were armed in this life */
     uint64_t failed_before; /* sim_disk_failed() when this life began */
-    uint64_t open_count, crash_count;
+    uint64_t open_count, crash_count, refused_count;
     struct world_reader readers[WORLD_READERS_MAX];
 };
 
