@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include "base/base64.h"
 #include "base/endian.h"
 
 #include <string.h>
@@ -72,9 +73,59 @@ bool mr_utf8_is_valid(mr_bytes text)
     return true;
 }
 
-/* Bytes before the first that is a quote, a backslash, a control character or not ASCII. Eight at a
- * time: each term sets a byte's high bit where it finds one; what a borrow sets falsely lies above
- * the first, and is not looked at. */
+/* plain_bytes() counts those before the first that is a quote, a backslash, a control character or
+ * not ASCII. */
+static inline bool is_plain(uint8_t byte)
+{
+    return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+}
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+/* Whole blocks of 32. */
+__attribute__((target("avx2"))) static size_t plain_blocks(const uint8_t *at, const uint8_t *end)
+{
+    const uint8_t *start = at;
+
+    for (; end - at >= 32; at += 32) {
+        __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)at);
+        __m256i quote = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('"'));
+        __m256i slash = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('\\'));
+        /* Control characters, and as negative numbers all that is not ASCII. */
+        __m256i odd = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), bytes);
+
+        if (_mm256_movemask_epi8(_mm256_or_si256(odd, _mm256_or_si256(quote, slash))))
+            break;
+    }
+    return (size_t)(at - start);
+}
+
+static inline size_t plain_bytes(const uint8_t *at, const uint8_t *end)
+{
+    const uint8_t *start = at;
+
+    for (; end - at >= 16; at += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+        __m128i slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+        __m128i odd = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));
+        int found = _mm_movemask_epi8(_mm_or_si128(odd, _mm_or_si128(quote, slash)));
+
+        if (found)
+            return (size_t)(at - start) + (size_t)__builtin_ctz((unsigned)found);
+        if (at - start == 48 && __builtin_cpu_supports("avx2")) /* most strings are shorter */
+            at += plain_blocks(at + 16, end);
+    }
+    while (at < end && is_plain(*at))
+        at++;
+    return (size_t)(at - start);
+}
+
+#else
+
+/* Eight at a time: each term sets a byte's high bit where it finds one; what a borrow sets falsely
+ * lies above the first, and is not looked at. */
 static inline size_t plain_bytes(const uint8_t *at, const uint8_t *end)
 {
     const uint64_t ones = 0x0101010101010101u;
@@ -89,10 +140,12 @@ static inline size_t plain_bytes(const uint8_t *at, const uint8_t *end)
         if (found)
             return (size_t)(at - start) + (size_t)__builtin_ctzll(found) / 8;
     }
-    while (at < end && *at >= 0x20 && *at < 0x80 && *at != '"' && *at != '\\')
+    while (at < end && is_plain(*at))
         at++;
     return (size_t)(at - start);
 }
+
+#endif
 
 size_t mr_json_plain_bytes(mr_bytes text)
 {
@@ -258,18 +311,49 @@ static bool take_scalar(struct mr_json *json, struct mr_json_value *value)
     }
 }
 
-bool mr_json_enter(struct mr_json *json)
+enum mr_json_kind mr_json_kind_next(struct mr_json *json)
+{
+    if (json->fault)
+        return MR_JSON_FAULT;
+    switch (peek(json)) {
+    case '{':
+        return MR_JSON_OBJECT;
+    case '[':
+        return MR_JSON_ARRAY;
+    case '"':
+        return MR_JSON_STRING;
+    case 't':
+    case 'f':
+        return MR_JSON_BOOL;
+    case 'n':
+        return MR_JSON_NULL;
+    default:
+        return MR_JSON_NUMBER;
+    }
+}
+
+static bool enter(struct mr_json *json, uint8_t bracket, const char *fault)
 {
     if (json->fault)
         return false;
-    if (peek(json) != '{')
-        return fail(json, "no object where one should be");
+    if (peek(json) != bracket)
+        return fail(json, fault);
     if (json->depth == MR_JSON_DEPTH_MAX)
         return fail(json, "too many brackets inside each other");
     json->at++;
     json->depth++;
     json->fresh = true;
     return true;
+}
+
+bool mr_json_enter(struct mr_json *json)
+{
+    return enter(json, '{', "no object where one should be");
+}
+
+bool mr_json_enter_array(struct mr_json *json)
+{
+    return enter(json, '[', "no array where one should be");
 }
 
 static bool take_name(struct mr_json *json, struct mr_json_value *name)
@@ -307,6 +391,11 @@ static inline bool item_follows(struct mr_json *json, uint8_t closing)
 bool mr_json_next(struct mr_json *json, struct mr_json_value *name)
 {
     return !json->fault && item_follows(json, '}') && take_name(json, name);
+}
+
+bool mr_json_next_item(struct mr_json *json)
+{
+    return !json->fault && item_follows(json, ']');
 }
 
 /* Walks through the brackets at `at` and all inside them, without recursion. */
@@ -354,6 +443,35 @@ bool mr_json_take(struct mr_json *json, struct mr_json_value *value)
         return false;
     value->raw = (mr_bytes){start, (size_t)(json->at - start)};
     return true;
+}
+
+bool mr_json_take_base64(struct mr_json *json, uint8_t *out, size_t *size)
+{
+    const uint8_t *start, *at;
+    size_t digits, last;
+
+    if (json->fault || peek(json) != '"')
+        return false;
+    start = json->at + 1;
+    digits = mr_base64_decode_digits((mr_bytes){start, (size_t)(json->end - start)}, out);
+    at = start + digits;
+    *size = digits / 4 * 3;
+    if (at < json->end && *at != '"') {
+        if (json->end - at < 5 || at[4] != '"' ||
+            !mr_base64_decode((mr_bytes){at, 4}, out + *size, &last))
+            return false;
+        *size += last;
+        at += 4;
+    }
+    if (at == json->end)
+        return false;
+    json->at = at + 1;
+    return true;
+}
+
+size_t mr_json_left(const struct mr_json *json)
+{
+    return (size_t)(json->end - json->at);
 }
 
 bool mr_json_done(struct mr_json *json)

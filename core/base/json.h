@@ -9,7 +9,7 @@
 
 #include "millrace.h"
 
-#define MR_JSON_DEPTH_MAX 64
+#define MR_JSON_DEPTH_MAX 64 /* brackets inside each other */
 
 enum mr_json_kind {
     MR_JSON_FAULT,
@@ -37,12 +37,24 @@ struct mr_json {
 
 struct mr_json mr_json_of(mr_bytes text);
 
+/* What kind of value comes, by its first byte: take it to know that it is one. */
+enum mr_json_kind mr_json_kind_next(struct mr_json *json);
 /* Steps into the value that comes, which must be an object; then next() once a member. */
 bool mr_json_enter(struct mr_json *json);
 /* The next member's name; false at the end of the object, which is then left, or on a fault. */
 bool mr_json_next(struct mr_json *json, struct mr_json_value *name);
+/* The same for an array: true when an item follows. */
+bool mr_json_enter_array(struct mr_json *json);
+bool mr_json_next_item(struct mr_json *json);
 /* Takes one whole value of any kind, checking all of it. */
 bool mr_json_take(struct mr_json *json, struct mr_json_value *value);
+/*
+ * Takes a string that is base64 as mr_base64_encode() makes it, decoding it in the same pass: out
+ * has room for 3/4 of mr_json_left(). False and nothing taken if it is anything else: maybe an
+ * escaped form of it.
+ */
+bool mr_json_take_base64(struct mr_json *json, uint8_t *out, size_t *size);
+size_t mr_json_left(const struct mr_json *json);
 /* True when nothing but white space is left and there was no fault. */
 bool mr_json_done(struct mr_json *json);
 

@@ -1,6 +1,8 @@
 /* test_json.c - base/json.h takes what RFC 8259 allows and nothing else; json_line.h writes it. */
 #include "../../tools/json_line.h"
+#include "base/base64.h"
 #include "base/json.h"
+#include "base/memory.h"
 #include "base/random.h"
 #include "support/seed.h"
 
@@ -266,7 +268,7 @@ static size_t plain_bytes(const uint8_t *at, size_t size)
     return count;
 }
 
-static void eight_bytes_at_a_time_find_what_one_finds(void **state)
+static void many_bytes_at_a_time_find_what_one_finds(void **state)
 {
     struct mr_random random = seed_random();
     uint8_t text[24];
@@ -301,6 +303,93 @@ static void sees_every_malformed_utf8_of_two_and_three_bytes(void **state)
     }
 }
 
+static mr_bytes text_of(const char *text)
+{
+    return (mr_bytes){text, strlen(text)};
+}
+
+static void finds_the_end_of_strings_of_every_length(void **state)
+{
+    static const char enders[] = "\"\\\n\x80\x1f";
+    (void)state;
+
+    for (size_t size = 0; size < 150; size++)
+        for (size_t ender = 0; ender < sizeof enders - 1; ender++)
+            for (size_t more = 0; more < 70; more += 23) {
+                char *text = mr_alloc(size + 1 + more);
+
+                memset(text, 'x', size + 1 + more);
+                text[size] = enders[ender];
+                assert_int_equal(mr_json_plain_bytes((mr_bytes){text, size + 1 + more}), size);
+                mr_free(text);
+            }
+}
+
+static void reads_arrays_item_by_item(void **state)
+{
+    struct mr_json json = mr_json_of(text_of(" [ 1 , \"two\" , [ ] , { } , null ] "));
+    static const enum mr_json_kind kinds[] = {MR_JSON_NUMBER, MR_JSON_STRING, MR_JSON_ARRAY,
+                                              MR_JSON_OBJECT, MR_JSON_NULL};
+    struct mr_json_value value;
+    size_t count = 0;
+    (void)state;
+
+    assert_int_equal(mr_json_kind_next(&json), MR_JSON_ARRAY);
+    assert_true(mr_json_enter_array(&json));
+    while (mr_json_next_item(&json)) {
+        assert_int_equal(mr_json_kind_next(&json), kinds[count]);
+        assert_true(mr_json_take(&json, &value));
+        assert_int_equal(value.kind, kinds[count++]);
+    }
+    assert_int_equal(count, 5);
+    assert_true(mr_json_done(&json));
+}
+
+static void takes_base64_of_every_length_in_one_pass(void **state)
+{
+    struct mr_random random = seed_random();
+    (void)state;
+
+    for (size_t size = 0; size <= 200; size++)
+        for (size_t behind = 0; behind < 60; behind += 59) {
+            size_t digits = MR_BASE64_BYTES(size), got;
+            size_t text_bytes = digits + 2 + behind;
+            uint8_t bytes[200], *out = mr_alloc(text_bytes / 4 * 3 + 1);
+            char *text = mr_alloc(text_bytes);
+            struct mr_json json = mr_json_of((mr_bytes){text, text_bytes});
+
+            for (size_t i = 0; i < size; i++)
+                bytes[i] = (uint8_t)mr_random_next(&random);
+            memset(text, ' ', text_bytes);
+            text[0] = text[digits + 1] = '"';
+            mr_base64_encode((mr_bytes){bytes, size}, text + 1);
+            assert_true(mr_json_take_base64(&json, out, &got));
+            assert_int_equal(got, size);
+            assert_memory_equal(out, bytes, size);
+            assert_true(mr_json_done(&json));
+            mr_free(out);
+            mr_free(text);
+        }
+}
+
+static void leaves_to_others_what_is_no_plain_base64(void **state)
+{
+    static const char *const others[] = {"\"AAA\"", "\"AA\\/A\"", "\"AB==\"",     "\"AAAA",
+                                         "\"AA=\"", "\"AAA=A\"",  "\"AAA=AAAA\"", "12",
+                                         "null",    "\"===="};
+    uint8_t out[64];
+    size_t size;
+    (void)state;
+
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        struct mr_json json = mr_json_of(text_of(others[i]));
+
+        assert_false(mr_json_take_base64(&json, out, &size));
+        assert_ptr_equal(json.at, others[i]);
+        assert_null(json.fault);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,8 +401,12 @@ int main(void)
         cmocka_unit_test(a_fault_behind_the_field_is_seen),
         cmocka_unit_test(unescapes_what_escapes_mean),
         cmocka_unit_test(any_text_comes_back),
-        cmocka_unit_test(eight_bytes_at_a_time_find_what_one_finds),
+        cmocka_unit_test(many_bytes_at_a_time_find_what_one_finds),
         cmocka_unit_test(sees_every_malformed_utf8_of_two_and_three_bytes),
+        cmocka_unit_test(finds_the_end_of_strings_of_every_length),
+        cmocka_unit_test(reads_arrays_item_by_item),
+        cmocka_unit_test(takes_base64_of_every_length_in_one_pass),
+        cmocka_unit_test(leaves_to_others_what_is_no_plain_base64),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
