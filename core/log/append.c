@@ -78,10 +78,13 @@ static mr_status wait_for_room(struct mr_log *log, uint64_t bytes, uint32_t wait
         }
         if (has_room(log, bytes))
             return MR_OK;
-        if (log->stuck) {
+        if (log->flush_hitch.status || log->checkpoint_hitch.status) {
+            const struct mr_hitch *hitch =
+                log->flush_hitch.status ? &log->flush_hitch : &log->checkpoint_hitch;
+
             if (error)
-                *error = log->stuck_error;
-            return log->stuck;
+                *error = hitch->error;
+            return hitch->status;
         }
         now = mr_clock_real()->monotonic_ns(mr_clock_real());
         if (deadline == 0)

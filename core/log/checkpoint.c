@@ -459,6 +459,7 @@ mr_status mr_log_write_checkpoint(struct mr_log *log, bool is_clean, mr_error *e
                  : write_checkpoint(log, is_clean, &own);
     if (status && !log->is_recovering)
         mr_log_diag(log, "event=checkpoint_failed reason=\"%s\"", own.message);
+    mr_log_set_hitch(log, &log->checkpoint_hitch, status, &own);
     if (status && error)
         *error = own;
     pthread_mutex_unlock(&log->checkpointing);

@@ -365,18 +365,13 @@ static mr_status seal_if_full(struct mr_log *log, struct mr_store *store,
     return MR_OK;
 }
 
-/* Flushing cannot go on for now: puts that find no room say why. */
-static void set_stuck(struct mr_log *log, mr_status status, const mr_error *error)
+static void set_hitch(struct mr_log *log, mr_status status, const mr_error *error)
 {
-    bool is_new;
+    bool is_new = log->flush_hitch.status != status; /* only flushing changes it */
 
-    pthread_mutex_lock(&log->sequencer);
-    is_new = log->stuck != status;
-    log->stuck = status;
-    if (status)
-        log->stuck_error = *error;
-    mr_log_make_room(log);
-    pthread_mutex_unlock(&log->sequencer);
+    if (!is_new && !status)
+        return;
+    mr_log_set_hitch(log, &log->flush_hitch, status, error);
     if (is_new && status)
         mr_log_diag(log, "event=flush_stuck reason=\"%s\"", error->message);
     else if (is_new)
@@ -414,6 +409,7 @@ bool mr_log_flush(struct mr_log *log)
         return false;
     }
     flush = mr_alloc(sizeof *flush);
+        set_hitch(log, MR_OK, NULL); /* nothing waits to be written */
     flush->job_count = 0;
     flush->out_size = 0;
     for (struct mr_tail *tail = tails; tail; tail = tail->ready_next)
@@ -430,7 +426,7 @@ bool mr_log_flush(struct mr_log *log)
         mr_tail_release(tail);
     }
     mr_store_release(store);
-    set_stuck(log, status, &error);
+    set_hitch(log, status, &error);
     mr_log_trim_cache(log);
     pthread_mutex_unlock(&log->flush_turn);
     return status == MR_OK;

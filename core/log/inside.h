@@ -26,6 +26,12 @@
 #define EFFORT_HOLD_NS_MAX (32 * EFFORT_HOLD_NS)
 #define FLUSH_BLOCKS_MAX 64u /* of one stream at a time: others wait no longer than that */
 
+/* Why something makes no progress for now (a full disk); status OK: it does. */
+struct mr_hitch {
+    mr_status status;
+    mr_error error;
+};
+
 /* Puts that will be made durable together. */
 struct mr_group {
     struct mr_group *next;
@@ -89,8 +95,7 @@ struct mr_log {
     bool is_dirty;          /* MR_SYNC_INTERVAL: written since */
     mr_status failed;       /* why puts are refused for good */
     mr_error failure;
-    mr_status stuck; /* why flushing makes no progress for now (a full disk) */
-    mr_error stuck_error;
+    struct mr_hitch flush_hitch, checkpoint_hitch;
     uint64_t group_count;
 
     /* publishing */
@@ -166,6 +171,9 @@ struct mr_store *mr_log_store_hold(struct mr_log *log, uint32_t stream); /* NULL
 /* No more puts: the first reason stays. */
 void mr_log_fail(struct mr_log *log, mr_status status, const mr_error *error);
 bool mr_log_has_failed(struct mr_log *log);
+/* Sets one of the log's hitches: puts that find no room say why. */
+void mr_log_set_hitch(struct mr_log *log, struct mr_hitch *hitch, mr_status status,
+                      const mr_error *error);
 
 /* ---- append.c ---- */
 void mr_group_reset(struct mr_log *log, struct mr_group *group);

@@ -170,9 +170,10 @@ mr_status mr_journal_read(struct mr_journal *journal, uint64_t lsn, uint8_t *buf
     return read_at(journal, lsn, JOURNAL_PAGE_BYTES, buffer, header, hash, found, error);
 }
 
-mr_status mr_journal_look_ahead(struct mr_journal *journal, uint64_t after, uint64_t end,
-                                uint32_t epoch, uint8_t *buffer, struct mr_group_header *header,
-                                uint64_t *hash, bool *found, mr_error *error)
+mr_status mr_journal_look_ahead(struct mr_journal *journal, uint64_t after, uint64_t known,
+                                uint64_t end, uint32_t epoch, uint8_t *buffer,
+                                struct mr_group_header *header, uint64_t *hash, bool *found,
+                                mr_error *error)
 {
     enum { STRIDE = 1 << 20 };
     uint8_t *stride = mr_pages_take(STRIDE);
@@ -186,7 +187,8 @@ mr_status mr_journal_look_ahead(struct mr_journal *journal, uint64_t after, uint
         for (uint64_t at = 0; !status && !*found && at < size; at += JOURNAL_PAGE_BYTES) {
             /* Looking at the magic first: nearly every page is no header. */
             if (mr_load32(stride + at + 16) != GROUP_MAGIC ||
-                !read_header(journal, stride + at, lsn + at, header) || header->epoch < epoch)
+                !read_header(journal, stride + at, lsn + at, header) ||
+                (header->epoch < epoch && lsn + at >= known))
                 continue;
             memcpy(buffer, stride + at, JOURNAL_PAGE_BYTES);
             status =

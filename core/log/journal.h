@@ -85,10 +85,11 @@ mr_status mr_journal_read(struct mr_journal *journal, uint64_t lsn, uint8_t *buf
                           struct mr_group_header *header, uint64_t *hash, bool *found,
                           mr_error *error);
 
-/* Looks for a whole group behind `after`, below end, whose epoch is at least `epoch`: J3. buffer is of
- * GROUP_BYTES_MAX. */
-mr_status mr_journal_look_ahead(struct mr_journal *journal, uint64_t after, uint64_t end,
-                                uint32_t epoch, uint8_t *buffer, struct mr_group_header *header,
-                                uint64_t *hash, bool *found, mr_error *error);
+/* Looks for a whole group behind `after`, below end: J3. Before `known`, where a checkpoint says that
+ * groups lie, of any epoch; from there on of at least `epoch`. buffer is of GROUP_BYTES_MAX. */
+mr_status mr_journal_look_ahead(struct mr_journal *journal, uint64_t after, uint64_t known,
+                                uint64_t end, uint32_t epoch, uint8_t *buffer,
+                                struct mr_group_header *header, uint64_t *hash, bool *found,
+                                mr_error *error);
 
 #endif

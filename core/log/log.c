@@ -51,6 +51,17 @@ bool mr_log_has_failed(struct mr_log *log)
     return has_failed;
 }
 
+void mr_log_set_hitch(struct mr_log *log, struct mr_hitch *hitch, mr_status status,
+                      const mr_error *error)
+{
+    pthread_mutex_lock(&log->sequencer);
+    hitch->status = status;
+    if (status)
+        hitch->error = *error;
+    mr_log_make_room(log);
+    pthread_mutex_unlock(&log->sequencer);
+}
+
 /* ---- tails and stores ---------------------------------------------------------------------- */
 
 struct mr_tail *mr_log_tail_hold(struct mr_log *log, mr_log_id id)
@@ -466,10 +477,10 @@ mr_status mr_log_checkpoint(struct mr_log *log, mr_error *error)
     while (mr_log_flush(log))
         continue;
     pthread_mutex_lock(&log->sequencer);
-    if (log->failed || log->stuck) {
-        status = log->failed ? log->failed : log->stuck;
+    if (log->failed || log->flush_hitch.status) {
+        status = log->failed ? log->failed : log->flush_hitch.status;
         if (error)
-            *error = log->failed ? log->failure : log->stuck_error;
+            *error = log->failed ? log->failure : log->flush_hitch.error;
     }
     pthread_mutex_unlock(&log->sequencer);
     return status ? status : mr_log_write_checkpoint(log, false, error);

@@ -196,6 +196,7 @@ static mr_status read_places(struct mr_log *log, struct mr_segment *segment, str
                              const char *path, mr_error *error)
 {
     uint64_t offset = SEGMENT_HEADER_BYTES;
+    uint32_t block_count = 0;
 
     while (offset < segment->bytes) {
         struct mr_block_place place = {.segment = segment->id};
@@ -210,9 +211,11 @@ static mr_status read_places(struct mr_log *log, struct mr_segment *segment, str
             if (!log->config.salvage)
                 return damaged_segment(path, offset, error);
             segment->bytes = offset;
+            segment->block_count = block_count;
         }
         if (!found)
             return MR_OK;
+        block_count++;
         place.offset = offset;
         offset += BLOCK_HEADER_BYTES + (uint64_t)place.block.stored_bytes;
         tail = place.block.log < log->tail_capacity ? log->tails[place.block.log] : NULL;
@@ -336,9 +339,9 @@ static mr_status flush_while_recovering(struct mr_log *log, mr_error *error)
     while (atomic_load(&log->pending_bytes) > mr_log_memory_max(log) / 2) {
         if (mr_log_flush(log))
             continue;
-        if (log->stuck) {
-            *error = log->stuck_error;
-            return log->stuck;
+        if (log->flush_hitch.status) {
+            *error = log->flush_hitch.error;
+            return log->flush_hitch.status;
         }
         mr_log_complete_old(log, UINT64_MAX);
         if (!mr_log_flush(log))
@@ -376,14 +379,13 @@ static mr_status take_group(struct mr_log *log, const struct mr_group_header *he
     return flush_while_recovering(log, error);
 }
 
-static mr_status report_damage(struct mr_log *log, const struct mr_group_header *header,
-                               mr_error *error)
+static mr_status report_damage(struct mr_log *log, mr_error *error)
 {
     return mr_fail(error, MR_CORRUPT,
-                   "%.120s: damaged at byte %" PRIu64 ", before acknowledged records from number "
-                   "%" PRIu64 " on; a backup is best, `millrace check --repair` saves the rest",
+                   "%.120s: damaged at byte %" PRIu64 ": acknowledged records from number %" PRIu64
+                   " on are affected; a backup is best, `millrace check --repair` saves the rest",
                    log->journal.path, log->published.at % log->journal.ring_bytes,
-                   header->first_number);
+                   log->published_number);
 }
 
 static mr_status walk(struct mr_log *log, uint8_t *buffer, mr_error *error)
@@ -392,7 +394,7 @@ static mr_status walk(struct mr_log *log, uint8_t *buffer, mr_error *error)
 
     for (;;) {
         struct mr_group_header header;
-        uint64_t hash, lost_from = log->published_number;
+        uint64_t hash;
         bool found;
         mr_status status = mr_journal_read(&log->journal, log->published.at, buffer, &header, &hash,
                                            &found, error);
@@ -405,17 +407,20 @@ static mr_status walk(struct mr_log *log, uint8_t *buffer, mr_error *error)
                 return status;
             continue;
         }
-        /* J3: the end, or a hole? Behind a hole lies a group that was written when the hole's was
-         * durable already. */
-        status = mr_journal_look_ahead(&log->journal, log->published.at + JOURNAL_PAGE_BYTES, end,
-                                       log->epoch, buffer, &header, &hash, &found, error);
-        if (status || !found || header.durable_lsn <= log->published.at)
+        /* J3: the end, or a hole? The checkpoint saw all before its own place; behind a later hole
+         * lies a group that was written when the hole's was durable already. */
+        status = mr_journal_look_ahead(&log->journal, log->published.at + JOURNAL_PAGE_BYTES,
+                                       log->restored_lsn, end, log->epoch, buffer, &header, &hash,
+                                       &found, error);
+        if (status || (log->published.at >= log->restored_lsn &&
+                       (!found || header.durable_lsn <= log->published.at)))
             return status;
         if (!log->config.salvage)
-            return report_damage(log, &header, error);
-        mr_log_diag(log,
-                    "event=salvage lost_numbers=%" PRIu64 "..%" PRIu64 " journal_bytes=%" PRIu64,
-                    lost_from, header.first_number - 1, header.lsn - log->published.at);
+            return report_damage(log, error);
+        mr_log_diag(log, "event=salvage lost_from_number=%" PRIu64 " until_number=%" PRIu64,
+                    log->published_number, found ? header.first_number : log->next_number);
+        if (!found)
+            return MR_OK;
         status = take_group(log, &header, hash, buffer, error);
         if (status)
             return status;
@@ -486,6 +491,7 @@ static mr_status recover_from(struct mr_log *log, const struct mr_checkpoint *ch
     log->last_ms = checkpoint->last_ms;
     log->published = checkpoint->tail;
     log->published_number = 0;
+    log->next_number = checkpoint->next_number; /* at least */
     log->restored_lsn = checkpoint->restored_lsn;
     log->stats.recovered = !checkpoint->is_clean && checkpoint->serial > 0;
 
@@ -496,7 +502,7 @@ static mr_status recover_from(struct mr_log *log, const struct mr_checkpoint *ch
         return status;
     /* Buffered: reading ahead matters here, and nothing else uses the file yet. */
     status = open_journal(log, false, error);
-    if (!status && !log->journal.was_empty)
+    if (!status && (!log->journal.was_empty || log->published.at < log->restored_lsn))
         status = replay(log, error);
     if (status)
         return status;

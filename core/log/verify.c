@@ -110,26 +110,29 @@ static void walk_journal(struct verify *verify, struct mr_journal *journal, uint
 {
     struct mr_lsn at = verify->checkpoint.tail;
     uint64_t end = at.at + journal->ring_bytes, hash;
+    uint64_t known = verify->checkpoint.restored_lsn;
     uint32_t epoch = verify->checkpoint.epoch;
     struct mr_group_header header;
     bool found;
 
     while (!mr_journal_read(journal, at.at, buffer, &header, &hash, &found, NULL) && found &&
-           header.previous_hash == at.previous_hash &&
-           (header.epoch >= epoch || at.at < verify->checkpoint.restored_lsn)) {
+           header.previous_hash == at.previous_hash && (header.epoch >= epoch || at.at < known)) {
         if (header.epoch > epoch)
             epoch = header.epoch;
         at = (struct mr_lsn){header.lsn + mr_group_bytes(header.payload_bytes), hash};
         verify->totals->group_count++;
         advance(verify, mr_group_bytes(header.payload_bytes));
     }
-    if (!mr_journal_look_ahead(journal, at.at + JOURNAL_PAGE_BYTES, end, epoch, buffer, &header,
-                               &hash, &found, NULL) &&
-        found && header.durable_lsn > at.at)
+    if (mr_journal_look_ahead(journal, at.at + JOURNAL_PAGE_BYTES, known, end, epoch, buffer,
+                              &header, &hash, &found, NULL))
+        return;
+    /* The same question as at opening: the end, or a hole? */
+    if (at.at < known || (found && header.durable_lsn > at.at))
         find(verify, true,
              "%s: damaged at byte %" PRIu64 ": acknowledged records before number %" PRIu64
              " are affected; `--repair` saves those behind it",
-             journal->path, at.at % journal->ring_bytes, header.first_number);
+             journal->path, at.at % journal->ring_bytes,
+             found ? header.first_number : verify->checkpoint.next_number);
 }
 
 static mr_status verify_journal(struct verify *verify, mr_error *error)
@@ -148,6 +151,10 @@ static mr_status verify_journal(struct verify *verify, mr_error *error)
     }
     if (status == MR_NOT_FOUND && verify->checkpoint.serial == 0)
         return MR_OK; /* made, never opened */
+    if (status == MR_NOT_FOUND) {
+        find(verify, true, "%s is missing, and with it what was put last", journal.path);
+        return MR_OK;
+    }
     if (!status)
         status = verify->fs->size(journal.file, &size, error);
     if (status) {
