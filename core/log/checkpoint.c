@@ -11,7 +11,7 @@
 
 #define CHECKPOINT_MAGIC 0x3163524du /* "MRc1" */
 #define LOG_BYTES 40u
-#define SEGMENT_ROW_BYTES 64u
+#define SEGMENT_ROW_BYTES 72u
 
 void mr_checkpoint_fini(struct mr_checkpoint *checkpoint)
 {
@@ -74,9 +74,10 @@ void mr_checkpoint_encode(const struct mr_checkpoint *checkpoint, uint8_t **byte
         mr_pack_u32(&pack, segment->is_sealed);
         mr_pack_u32(&pack, segment->page_count);
         mr_pack_u32(&pack, segment->block_count);
-        mr_pack_u32(&pack, 0);
+        mr_pack_u32(&pack, segment->rank);
         mr_pack_u64(&pack, segment->bytes);
         mr_pack_u64(&pack, segment->raw_bytes);
+        mr_pack_u64(&pack, segment->hasty_bytes);
         mr_pack_u64(&pack, segment->last_number);
         mr_pack_u64(&pack, (uint64_t)segment->first_ms);
         mr_pack_u64(&pack, (uint64_t)segment->last_ms);
@@ -112,9 +113,10 @@ static void decode_rows(struct mr_scan *scan, struct mr_checkpoint *checkpoint)
         segment->is_sealed = mr_scan_u32(scan) == 1;
         segment->page_count = mr_scan_u32(scan);
         segment->block_count = mr_scan_u32(scan);
-        mr_scan_u32(scan);
+        segment->rank = mr_scan_u32(scan);
         segment->bytes = mr_scan_u64(scan);
         segment->raw_bytes = mr_scan_u64(scan);
+        segment->hasty_bytes = mr_scan_u64(scan);
         segment->last_number = mr_scan_u64(scan);
         segment->first_ms = (int64_t)mr_scan_u64(scan);
         segment->last_ms = (int64_t)mr_scan_u64(scan);
@@ -457,9 +459,9 @@ mr_status mr_log_write_checkpoint(struct mr_log *log, bool is_clean, mr_error *e
     status = mr_log_has_failed(log) && !is_clean && !log->is_recovering
                  ? mr_fail(&own, MR_IO, "no checkpoint after a failed write or sync")
                  : write_checkpoint(log, is_clean, &own);
+    mr_log_set_hitch(log, &log->checkpoint_hitch, status, &own);
     if (status && !log->is_recovering)
         mr_log_diag(log, "event=checkpoint_failed reason=\"%s\"", own.message);
-    mr_log_set_hitch(log, &log->checkpoint_hitch, status, &own);
     if (status && error)
         *error = own;
     pthread_mutex_unlock(&log->checkpointing);

@@ -10,7 +10,8 @@
  *     4 next segment · 4 log_count · 4 segment_count · 4 reserved · 8 owner's bytes
  *     log      4 log · 4 stream · 8 flushed number · 8 record_count · 8 record_bytes · 8 newest_ms
  *     segment  4 stream · 4 segment · 4 flags (1: sealed) · 4 page_count · 4 block_count ·
- *              4 reserved · 8 bytes · 8 raw_bytes · 8 last number · 8 first_ms · 8 last_ms
+ *              4 rank · 8 bytes · 8 raw_bytes · 8 hasty_bytes · 8 last number · 8 first_ms ·
+ *              8 last_ms
  *     owner's snapshot
  *
  *     C1  After a crash one of the copies is whole, and names only what was durable before it.

@@ -33,7 +33,7 @@ struct mr_log_cursor {
     char path[MR_PATH_BYTES];
     struct mr_segment segment_row;
     struct mr_segment_page page;
-    uint32_t skip_through; /* segments up to this one were reported as damaged; 0 none */
+    uint32_t skip_through; /* segments up to this rank were reported as damaged; 0 none */
     uint32_t
         entry; /* of the block being decoded, in page; UINT32_MAX: it is in the active segment */
     struct mr_block_place place;
@@ -358,7 +358,7 @@ static mr_status open_segment(struct mr_log_cursor *cursor, uint32_t segment, mr
 
 /* The first sealed segment behind `after` (an index) that may hold what is wanted. */
 static bool next_sealed(struct mr_log_cursor *cursor, bool by_time, uint64_t number,
-                        int64_t time_ms, uint32_t after_id, bool has_after)
+                        int64_t time_ms, uint32_t after_rank, bool has_after)
 {
     struct mr_store *store = cursor->tail->store;
     bool found = false;
@@ -367,8 +367,8 @@ static bool next_sealed(struct mr_log_cursor *cursor, bool by_time, uint64_t num
     for (uint32_t i = 0; !found && i < store->segment_count; i++) {
         const struct mr_segment *segment = &store->segments[i];
 
-        if (!segment->is_sealed || (has_after && segment->id <= after_id) ||
-            segment->id <= cursor->skip_through ||
+        if (!segment->is_sealed || (has_after && segment->rank <= after_rank) ||
+            segment->rank <= cursor->skip_through ||
             (by_time ? segment->last_ms < time_ms : segment->last_number < number))
             continue;
         cursor->segment_row = *segment;
@@ -403,7 +403,7 @@ static mr_status find_without_index(struct mr_log_cursor *cursor, bool by_time, 
     }
     if (is_unsynced(cursor))
         return lost_by_sync(cursor, error);
-    cursor->skip_through = cursor->segment_row.id;
+    cursor->skip_through = cursor->segment_row.rank;
     return mr_fail(error, MR_CORRUPT,
                    "%s: index and blocks are damaged: records of log %" PRIu32
                    " behind byte %" PRIu64 " cannot be found; reading can go on behind the segment",
@@ -442,17 +442,17 @@ static mr_status find_place(struct mr_log_cursor *cursor, bool by_time, uint64_t
     struct mr_store *store = cursor->tail->store;
     struct mr_block_place active;
     bool is_active, is_covered, found, has_after = false;
-    uint32_t after_id = 0;
+    uint32_t after_rank = 0;
     uint64_t version;
     mr_status status;
 
 again:
     version = atomic_load(&store->version);
     is_active = look_in_active(cursor->tail, by_time, number, time_ms, &active, &is_covered);
-    while (!is_covered && next_sealed(cursor, by_time, number, time_ms, after_id, has_after)) {
-        after_id = cursor->segment_row.id;
+    while (!is_covered && next_sealed(cursor, by_time, number, time_ms, after_rank, has_after)) {
+        after_rank = cursor->segment_row.rank;
         has_after = true;
-        status = open_segment(cursor, after_id, error);
+        status = open_segment(cursor, cursor->segment_row.id, error);
         if (status == MR_NOT_FOUND) {
             has_after = false;
             if (version != atomic_load(&store->version))

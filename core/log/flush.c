@@ -79,6 +79,7 @@ struct block_job {
 struct flush {
     struct block_job jobs[FLUSH_BLOCKS_MAX];
     uint32_t job_count;
+    enum mr_codec_effort effort;
     size_t out_size;
 };
 
@@ -178,6 +179,7 @@ static void compress(struct mr_log *log, struct flush *flush, const struct mr_se
     reserve(&log->flush_out, &log->flush_out_capacity, SEGMENT_PAGE_BYTES);
     memset(log->flush_out, 0, flush->out_size);
     choose_effort(log);
+    flush->effort = log->effort;
     for (uint32_t i = 0; i < flush->job_count; i++) {
         struct block_job *job = &flush->jobs[i];
         uint8_t *out;
@@ -284,6 +286,8 @@ static void enter(struct mr_log *log, struct mr_store *store, struct flush *flus
 
         enter_block(log, job);
         segment->raw_bytes += job->place.block.raw_bytes;
+        if (flush->effort != MR_CODEC_SMALL)
+            segment->hasty_bytes += job->place.block.raw_bytes;
         segment->block_count++;
         if (job->place.block.last_number > segment->last_number)
             segment->last_number = job->place.block.last_number;
@@ -405,11 +409,11 @@ bool mr_log_flush(struct mr_log *log)
     pthread_mutex_lock(&log->flush_turn);
     store = take_ready(log, &tails);
     if (!store) {
+        set_hitch(log, MR_OK, NULL); /* nothing waits to be written */
         pthread_mutex_unlock(&log->flush_turn);
         return false;
     }
     flush = mr_alloc(sizeof *flush);
-        set_hitch(log, MR_OK, NULL); /* nothing waits to be written */
     flush->job_count = 0;
     flush->out_size = 0;
     for (struct mr_tail *tail = tails; tail; tail = tail->ready_next)
@@ -579,16 +583,21 @@ void mr_log_forget_ready(struct mr_log *log)
 
 /* ---- trim ---------------------------------------------------------------------------------- */
 
+void mr_log_doom(struct mr_log *log, uint32_t stream, uint32_t segment)
+{
+    struct mr_doomed *doomed = mr_new(struct mr_doomed);
+
+    *doomed = (struct mr_doomed){.next = log->doomed, .stream = stream, .segment = segment};
+    log->doomed = doomed;
+    log->is_changed = true;
+}
+
 /* The whole of the segment arrived before the horizon: forget it, and remember to remove its file. */
 static void doom_segment(struct mr_log *log, struct mr_store *store, uint32_t i)
 {
-    struct mr_doomed *doomed = mr_new(struct mr_doomed);
     struct mr_segment *segment = &store->segments[i];
 
-    *doomed =
-        (struct mr_doomed){.next = log->doomed, .stream = store->stream, .segment = segment->id};
-    log->doomed = doomed;
-    log->is_changed = true;
+    mr_log_doom(log, store->stream, segment->id);
     if (segment->file)
         log->fs->close(segment->file);
     if (!segment->is_sealed) {

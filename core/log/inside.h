@@ -205,6 +205,12 @@ void mr_log_trim_cache(struct mr_log *log);
 /* The group of the oldest record that is only in memory and journal; the published end if none. */
 struct mr_lsn mr_log_oldest_pending(struct mr_log *log);
 
+/* Remembers to remove a segment's file after the next checkpoint. Lock: flushing. */
+void mr_log_doom(struct mr_log *log, uint32_t stream, uint32_t segment);
+
+/* ---- repack.c ---- */
+bool mr_log_repack(struct mr_log *log); /* one segment; false: none, or no time for it */
+
 /* ---- checkpoint.c ---- */
 mr_status mr_log_write_checkpoint(struct mr_log *log, bool is_clean, mr_error *error);
 

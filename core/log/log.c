@@ -509,6 +509,7 @@ bool mr_log_step(struct mr_log *log, enum mr_log_step step)
     case MR_LOG_STEP_HOUSEKEEP:
         if (log->config.owner.housekeep)
             log->config.owner.housekeep(log->config.owner.context, log);
+        mr_log_repack(log);
         return true;
     case MR_LOG_STEP_BELL:
         return mr_log_call_watchers(log);

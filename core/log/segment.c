@@ -58,8 +58,11 @@ mr_status mr_segment_create(struct mr_segment *segment, struct mr_fs *fs, const 
     char path[MR_PATH_BYTES];
     mr_status status;
 
-    *segment = (struct mr_segment){
-        .id = id, .is_dirty = true, .bytes = SEGMENT_HEADER_BYTES, .first_ms = INT64_MAX};
+    *segment = (struct mr_segment){.id = id,
+                                   .rank = id,
+                                   .is_dirty = true,
+                                   .bytes = SEGMENT_HEADER_BYTES,
+                                   .first_ms = INT64_MAX};
     mr_store32(page + 8, SEGMENT_MAGIC);
     mr_store32(page + 12, SEGMENT_FORMAT);
     mr_store64(page + 16, directory_id);

@@ -36,11 +36,13 @@
 /* One row of the manifest. */
 struct mr_segment {
     uint32_t id;
+    uint32_t rank; /* its place among the stream's: its own id, or that of the one it replaced */
     bool is_sealed;
     bool is_dirty;        /* written since the last sync; not stored */
     struct mr_file *file; /* open for writing while active or dirty; not stored */
     uint64_t bytes;       /* valid length */
     uint64_t raw_bytes;   /* of its blocks before compression */
+    uint64_t hasty_bytes; /* of them, those compressed less than there would be time for later */
     uint32_t block_count;
     uint32_t page_count; /* of a sealed one */
     uint64_t last_number;

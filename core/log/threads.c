@@ -102,6 +102,7 @@ static void *run_keep(void *context)
             kept_ns = now_ns;
             if (log->config.owner.housekeep)
                 log->config.owner.housekeep(log->config.owner.context, log);
+            mr_log_repack(log);
         }
         if (is_checkpoint_due(log) || now_ns - checkpoint_ns >= CHECKPOINT_IDLE_NS) {
             checkpoint_ns = now_ns;
