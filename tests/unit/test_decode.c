@@ -12,7 +12,7 @@
 
 #define BIG_NUMBER "class com.amazon.coral.value.json.numbers.TruncatingBigNumber"
 
-static struct mr_arena arena = MR_ARENA((size_t)64 << 20);
+static struct mr_arena arena = {.limit = (size_t)64 << 20};
 
 static int reset(void **state)
 {

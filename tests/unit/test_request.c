@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-static struct mr_arena arena = MR_ARENA((size_t)1 << 24);
+static struct mr_arena arena = {.limit = (size_t)1 << 24};
 
 static mr_bytes bytes_of(const char *text)
 {
