@@ -199,10 +199,30 @@ static mr_status lost_by_sync(struct mr_log_cursor *cursor, mr_error *error)
                    cursor->path);
 }
 
+/* Under good checksums the journal held what is no frame: a bug wrote it. Go on behind the chunk. */
+static mr_status damaged_chunk(struct mr_log_cursor *cursor, mr_error *error)
+{
+    struct mr_chunk *chunk = cursor->chunk;
+    uint64_t first = chunk->first_number, last;
+
+    pthread_mutex_lock(&cursor->tail->lock);
+    last = chunk->last_number;
+    pthread_mutex_unlock(&cursor->tail->lock);
+    leave_source(cursor);
+    if (cursor->next_number <= last)
+        cursor->next_number = last + 1;
+    return mr_fail(error, MR_CORRUPT,
+                   "records %" PRIu64 " to %" PRIu64 " of log %" PRIu32
+                   ", from the journal, cannot be read; reading can go on behind them",
+                   first, last, cursor->tail->id);
+}
+
 static mr_status damaged(struct mr_log_cursor *cursor, mr_error *error)
 {
     const struct mr_block *block = &cursor->place.block;
 
+    if (cursor->chunk)
+        return damaged_chunk(cursor, error);
     leave_source(cursor);
     if (is_unsynced(cursor))
         return lost_by_sync(cursor, error);
@@ -509,7 +529,9 @@ static mr_status enter_block(struct mr_log_cursor *cursor, mr_error *error)
     if (status)
         return status;
     if (got < size || !mr_block_read_header(cursor->stored, &block) ||
-        block.log != place->block.log || block.stored_bytes != place->block.stored_bytes)
+        block.log != place->block.log || block.stored_bytes != place->block.stored_bytes ||
+        block.first_number != place->block.first_number ||
+        block.last_number != place->block.last_number)
         return damaged(cursor, error);
     take_codec(cursor);
     if (block.is_compressed)
@@ -544,9 +566,14 @@ static bool next_entry(struct mr_log_cursor *cursor)
 
 static mr_status look_on_disk(struct mr_log_cursor *cursor, mr_error *error)
 {
-    bool goes_on = cursor->is_in_block && next_entry(cursor);
-    mr_status status = goes_on ? MR_OK : find_place(cursor, false, cursor->next_number, 0, error);
+    bool goes_on;
+    mr_status status;
 
+    /* The block's runs end before its header says: looking again would find the same block. */
+    if (cursor->is_in_block && cursor->next_number <= cursor->place.block.last_number)
+        return damaged(cursor, error);
+    goes_on = cursor->is_in_block && next_entry(cursor);
+    status = goes_on ? MR_OK : find_place(cursor, false, cursor->next_number, 0, error);
     if (status == MR_NOT_FOUND) {
         /* A gap that trimming left: what is in memory comes next. */
         pthread_mutex_lock(&cursor->tail->lock);

@@ -71,8 +71,14 @@ mr_status mr_log_publish_group(struct mr_log *log, const struct mr_group_header 
 
     while (!mr_scan_failed(&scan) && scan.at < scan.end) {
         uint8_t type = mr_scan_u8(&scan);
-        int64_t at_ms = header->first_ms + (int64_t)mr_scan_varint(&scan);
+        uint64_t later_ms = mr_scan_varint(&scan);
+        int64_t at_ms;
 
+        /* Good checksums or not: sums do not wrap. */
+        if (header->first_ms < 0 || header->first_ms > INT64_MAX / 4 || later_ms > INT64_MAX / 4 ||
+            number > INT64_MAX / 4)
+            break;
+        at_ms = header->first_ms + (int64_t)later_ms;
         if (log->is_recovering && at_ms > log->last_ms)
             log->last_ms = at_ms; /* what comes next arrives no earlier */
         if (type == JOURNAL_RUN) {
@@ -83,7 +89,7 @@ mr_status mr_log_publish_group(struct mr_log *log, const struct mr_group_header 
 
             run.frames = mr_scan_string(&scan);
             if (mr_scan_failed(&scan) || id > UINT32_MAX || run.record_count == 0 ||
-                run.record_count > run.frames.size || record_bytes > run.frames.size)
+                run.record_count > run.frames.size / 2 || record_bytes > run.frames.size)
                 break;
             publish_run(log, (mr_log_id)id, &run, (uint32_t)record_bytes, lsn);
             number += run.record_count;

@@ -105,7 +105,8 @@ static mr_status make_directory(struct mr_log *log, mr_error *error)
 static mr_status load_checkpoint(struct mr_log *log, struct mr_checkpoint *checkpoint,
                                  uint8_t **bytes, mr_error *error)
 {
-    mr_status unread = MR_OK;
+    mr_status unread = MR_OK; /* why a copy could not be read at all */
+    mr_error own;
     bool found = false;
 
     *bytes = NULL;
@@ -118,11 +119,12 @@ static mr_status load_checkpoint(struct mr_log *log, struct mr_checkpoint *check
         mr_status status;
 
         mr_checkpoint_path(path, log->directory, copy);
-        status = mr_fs_read_all(log->fs, path, CHECKPOINT_BYTES_MAX, &data, &size, error);
-        if (status == MR_IO)
-            unread = status; /* its message stays if the other copy cannot serve */
-        else if (status && status != MR_NOT_FOUND)
-            return status;
+        status = mr_fs_read_all(log->fs, path, CHECKPOINT_BYTES_MAX, &data, &size, &own);
+        if (status && status != MR_NOT_FOUND && status != MR_LIMIT) {
+            unread = status;
+            if (error)
+                *error = own;
+        }
         if (!status && !mr_checkpoint_decode((mr_bytes){data, size}, &candidate, &format)) {
             mr_free(data);
             status = MR_CORRUPT;

@@ -83,11 +83,11 @@ static void extends_where_it_says(void **state)
     struct mr_pack pack = {0};
 
     (void)state;
-    for (uint32_t i = 0; i < 1000; i++) {
+    for (uint32_t i = 1; i < 1000; i++) {
         memset(mr_pack_extend(&pack, i), (int)i, i);
         assert_int_equal(pack.size, i * (i + 1) / 2);
     }
-    for (uint32_t i = 0, at = 0; i < 1000; at += i++)
+    for (uint32_t i = 1, at = 0; i < 1000; at += i++)
         for (uint32_t n = 0; n < i; n++)
             assert_int_equal(pack.data[at + n], (uint8_t)i);
     mr_pack_fini(&pack);
