@@ -588,6 +588,98 @@ void world_try(struct world *world, struct sim_disk *copy, enum sim_crash crash,
     sim_disk_free(copy);
 }
 
+/* ---- damage ------------------------------------------------------------------------------- */
+
+/* Reads all of a log; what is missing must have been announced just before. */
+static bool read_damaged(const struct world *world, uint32_t id, size_t end, const char *path)
+{
+    const struct model_log *log = &world->model.logs[id];
+    struct mr_log_records records = {0};
+    struct mr_log_cursor *cursor;
+    bool is_announced = false, was_announced = false;
+    size_t next = 0;
+    mr_error error;
+
+    expect(world, mr_log_cursor_open(&cursor, world->log, id, base_of(id), &error) == MR_OK,
+           "log %u: no cursor: %s", id, error.message);
+    while (!records.at_tip) {
+        mr_status status = mr_log_cursor_next(cursor, 100, 0, &records, &error);
+        if (status != MR_OK) {
+            expect(world, status == MR_CORRUPT && strstr(error.message, path),
+                   "%s is damaged, and reading says: %s", path, error.message);
+            expect(world, !was_announced || next < end, "log %u: damage without end", id);
+            is_announced = was_announced = true;
+            records.at_tip = false;
+            continue;
+        }
+        for (size_t i = 0; i < records.count; i++) {
+            while (next < end && is_announced &&
+                   log->items[next].number < records.records[i].sequence.number)
+                next++;
+            expect(world, next < end, "log %u: a record that was never put", id);
+            compare_record(world, id, &log->items[next++], &records.records[i]);
+            is_announced = false;
+        }
+    }
+    mr_log_cursor_close(cursor);
+    expect(world, next == end || is_announced, "log %u: records are missing at the end", id);
+    return was_announced;
+}
+
+enum world_damage world_flip(struct world *world, const char *path, uint64_t offset, uint8_t mask,
+                             size_t fixed_count)
+{
+    struct world other = *world;
+    enum world_damage damage = WORLD_UNSEEN;
+    size_t count;
+    mr_error error;
+    mr_status status;
+
+    other.disk = sim_disk_copy(world->disk, 1);
+    sim_disk_flip(other.disk, path, offset, mask);
+    other.log = NULL;
+    status = log_open(&other, &error);
+    if (status == MR_OK) {
+        count = count_recovered(&other, fixed_count);
+        other.model.done_count = count;
+        for (uint32_t id = 0; id < MODEL_LOGS_MAX; id++)
+            if (other.state.has_log[id] &&
+                read_damaged(&other, id, readable_count(&other, id), path))
+                damage = WORLD_SKIPPED;
+        mr_log_step(other.log, MR_LOG_STEP_ABANDON);
+        mr_log_close(other.log);
+    } else {
+        expect(world, status == MR_FORMAT || (status == MR_CORRUPT && strstr(error.message, path)),
+               "byte %llu of %s is damaged, and opening says: %s", (unsigned long long)offset, path,
+               error.message);
+        damage = WORLD_REFUSED;
+    }
+    sim_disk_free(other.disk);
+    return damage;
+}
+
+static void count_damage(void *context, const struct mr_log_finding *finding)
+{
+    (void)context;
+    (void)finding;
+}
+
+uint64_t world_flip_verify(struct world *world, const char *path, uint64_t offset, uint8_t mask)
+{
+    struct mr_log_verify_totals totals = {0};
+    mr_error error;
+    mr_status status;
+
+    sim_disk_flip(world->disk, path, offset, mask);
+    status = mr_log_verify(sim_disk_fs(world->disk), DIRECTORY, count_damage, NULL, NULL, &totals,
+                           &error);
+    sim_disk_flip(world->disk, path, offset, mask);
+    if (status == MR_FORMAT || status == MR_CORRUPT)
+        return 1;
+    expect(world, status == MR_OK, "verify of a damaged %s failed: %s", path, error.message);
+    return totals.damage_count;
+}
+
 /* ---- steps -------------------------------------------------------------------------------- */
 
 static void add_run(struct model_put *put, uint32_t log, uint64_t record_count,

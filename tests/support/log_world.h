@@ -78,6 +78,22 @@ void world_close(struct world *world);
 /* mr_log_verify() finds nothing to complain about. */
 void world_verify(struct world *world);
 
+/*
+ * The same directory (nobody has it open) after a byte of a file was changed, on a copy: it is refused
+ * by a message that names the file, or opens, and then every record but those whose loss is announced,
+ * again by that name, is there with its bytes (L5). Of the puts, the first fixed_count must be there
+ * or the directory be refused.
+ */
+enum world_damage {
+    WORLD_UNSEEN,  /* all is there */
+    WORLD_SKIPPED, /* some records are announced to be lost, all others are there */
+    WORLD_REFUSED,
+};
+enum world_damage world_flip(struct world *world, const char *path, uint64_t offset, uint8_t mask,
+                             size_t fixed_count);
+/* mr_log_verify() of such a copy: the number of damages found. */
+uint64_t world_flip_verify(struct world *world, const char *path, uint64_t offset, uint8_t mask);
+
 __attribute__((format(printf, 2, 3))) _Noreturn void world_break(const struct world *world,
                                                                  const char *format, ...);
 

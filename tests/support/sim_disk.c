@@ -9,6 +9,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 enum { SECTOR_BYTES = 512, DIRECT_BYTES = 4096, NAME_BYTES = 72, ROOT = 0, NOBODY = -1 };
 
@@ -131,12 +134,22 @@ static void *copied(const void *from, size_t used, size_t all)
 static struct node *node_copy(const struct node *from)
 {
     struct node *node = copied(from, sizeof *from, sizeof *from);
-    size_t capacity = (size_t)from->capacity;
+    uint64_t used =
+        from->visible_bytes > from->durable_bytes ? from->visible_bytes : from->durable_bytes;
 
+    for (size_t i = 0; i < from->change_count; i++) {
+        const struct change *change = &from->changes[i];
+        uint64_t end = change->is_resize ? change->bytes : change->at + change->bytes;
+        used = used > end ? used : end;
+    }
+    used = (used + SECTOR_BYTES - 1) / SECTOR_BYTES * SECTOR_BYTES;
+    if (used > from->capacity)
+        used = from->capacity;
+    node->capacity = used;
     node->open_count = 0;
     node->locked = false;
-    node->durable = copied(from->durable, capacity, capacity);
-    node->visible = copied(from->visible, capacity, capacity);
+    node->durable = copied(from->durable, (size_t)used, (size_t)used);
+    node->visible = copied(from->visible, (size_t)used, (size_t)used);
     node->changes = copied(from->changes, from->change_count * sizeof *node->changes,
                            from->change_capacity * sizeof *node->changes);
     node->data = copied(from->data, from->data_bytes, from->data_capacity);
@@ -260,7 +273,7 @@ static void change_names(struct sim_disk *disk, int parent, const char *from, co
 
 static void make_room(struct node *node, uint64_t bytes)
 {
-    uint64_t capacity = node->capacity ? node->capacity : 8 * SECTOR_BYTES;
+    uint64_t capacity = node->capacity ? node->capacity : SECTOR_BYTES;
 
     if (bytes <= node->capacity)
         return;
@@ -975,11 +988,22 @@ static mr_status sim_list(struct mr_fs *fs, const char *path,
 
 /* ---- the disk ----------------------------------------------------------------------------- */
 
+/* Images come and go thousands of times a second: malloc shall keep their memory. */
+static void keep_memory(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
+}
+
 static struct sim_disk *disk_new(uint64_t seed)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct sim_disk *disk = mr_new(struct sim_disk);
     pthread_mutexattr_t attributes;
 
+    pthread_once(&once, keep_memory);
     disk->fs = (struct mr_fs){
         .open = sim_open,
         .close = sim_close,
