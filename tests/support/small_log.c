@@ -123,12 +123,16 @@ static void snapshot(void *context, uint8_t **bytes, size_t *size)
     *size = pack.size;
 }
 
+/* From any of the log's threads. */
 static void note_diag(void *context, const char *line)
 {
     struct small_log *s = context;
-    size_t used = strlen(s->diag);
+    size_t used;
 
+    pthread_mutex_lock(&s->diag_lock);
+    used = strlen(s->diag);
     snprintf(s->diag + used, sizeof s->diag - used, "%s\n", line);
+    pthread_mutex_unlock(&s->diag_lock);
 }
 
 /* ---- open and close ----------------------------------------------------------------------- */
@@ -137,6 +141,7 @@ static struct small_log *new_log(struct sim_disk *disk, const char *directory)
 {
     struct small_log *s = mr_new(struct small_log);
 
+    pthread_mutex_init(&s->diag_lock, NULL);
     s->disk = disk;
     s->fs = disk ? sim_disk_fs(disk) : mr_fs_posix();
     sim_clock_init(&s->clock);
@@ -191,6 +196,7 @@ void small_log_free(struct small_log *s)
     }
     for (uint32_t id = 0; id < SMALL_LOGS; id++)
         mr_free(s->numbers[id]);
+    pthread_mutex_destroy(&s->diag_lock);
     sim_disk_free(s->disk);
     mr_free(s);
 }

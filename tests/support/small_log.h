@@ -11,6 +11,8 @@
 #include "support/sim_clock.h"
 #include "support/sim_disk.h"
 
+#include <pthread.h>
+
 enum { SMALL_LOGS = 8 };
 
 struct small_log {
@@ -20,8 +22,9 @@ struct small_log {
     char directory[512];
     struct mr_log_config config; /* of the next opening: change it as you like */
     struct mr_log *log;          /* NULL: closed */
-    char diag[4000];             /* what the log said since it was opened, as far as it fits */
-    char finding[512];           /* the first damage that small_log_damage() was told of */
+    pthread_mutex_t diag_lock;
+    char diag[4000];   /* what the log said since it was opened, as far as it fits */
+    char finding[512]; /* the first damage that small_log_damage() was told of */
 
     /* The owner's state. */
     bool has_log[SMALL_LOGS];
