@@ -108,33 +108,6 @@ static int open_again(const char *path, int flags)
     return fd;
 }
 
-static mr_status posix_open(struct mr_fs *fs, const char *path, unsigned flags,
-                            struct mr_file **out, mr_error *error)
-{
-    int os_flags = flags & MR_FS_WRITE ? O_RDWR : O_RDONLY;
-    bool direct = flags & MR_FS_DIRECT;
-    struct posix_file *file;
-    int fd;
-
-    if (flags & MR_FS_CREATE)
-        os_flags |= flags & MR_FS_EXCLUSIVE ? O_CREAT | O_EXCL : O_CREAT;
-    fd = open_again(path, direct ? os_flags | O_DIRECT : os_flags);
-    if (fd < 0 && direct && errno == EINVAL) {
-        /* Refused, but Linux has already created the file. */
-        direct = false;
-        fd = open_again(path, os_flags & ~O_EXCL);
-    }
-    if (fd < 0)
-        return refuse(error, errno, flags & MR_FS_CREATE ? "create" : "open", path);
-    if (flags & MR_FS_SEQUENTIAL)
-        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* a hint */
-    file = file_new(fs, path, fd);
-    file->aligned = flags & MR_FS_DIRECT;
-    file->direct = direct;
-    *out = &file->base;
-    return MR_OK;
-}
-
 static void posix_close(struct mr_file *base)
 {
     struct posix_file *file = posix_file(base);
@@ -227,6 +200,41 @@ static mr_status posix_sync(struct mr_file *base, mr_error *error)
     while (fdatasync(file->fd) != 0)
         if (errno != EINTR)
             return refuse(error, errno, "sync", file->path);
+    return MR_OK;
+}
+
+static mr_status posix_open(struct mr_fs *fs, const char *path, unsigned flags,
+                            struct mr_file **out, mr_error *error)
+{
+    int os_flags = flags & MR_FS_WRITE ? O_RDWR : O_RDONLY;
+    bool direct = flags & MR_FS_DIRECT;
+    struct posix_file *file;
+    int fd;
+
+    if (flags & MR_FS_CREATE)
+        os_flags |= flags & MR_FS_EXCLUSIVE ? O_CREAT | O_EXCL : O_CREAT;
+    fd = open_again(path, direct ? os_flags | O_DIRECT : os_flags);
+    if (fd < 0 && direct && errno == EINVAL) {
+        /* Refused, but Linux has already created the file. */
+        direct = false;
+        fd = open_again(path, os_flags & ~O_EXCL);
+    }
+    if (fd < 0)
+        return refuse(error, errno, flags & MR_FS_CREATE ? "create" : "open", path);
+    if (flags & MR_FS_SEQUENTIAL)
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* a hint */
+    file = file_new(fs, path, fd);
+    file->aligned = flags & MR_FS_DIRECT;
+    file->direct = direct;
+    if (flags & MR_FS_FRESH) {
+        mr_status status = posix_sync(&file->base, error);
+        if (status != MR_OK) {
+            posix_close(&file->base);
+            return status;
+        }
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* all is clean: it goes */
+    }
+    *out = &file->base;
     return MR_OK;
 }
 

@@ -400,6 +400,19 @@ static void tear(struct sim_disk *disk, struct node *node)
     node->durable_bytes = size;
 }
 
+/* Some of it is on the disk. The page cache keeps showing all, or what the disk has; either way the
+ * pages count as clean. Past the page cache there is only the disk's truth. */
+static void fail_sync(struct sim_disk *disk, struct node *node)
+{
+    bool drops = node->direct || mr_random_below(&disk->random, 2);
+
+    tear(disk, node);
+    if (drops && node->visible_bytes)
+        memcpy(node->visible, node->durable, (size_t)node->visible_bytes);
+    node->differs = true;
+    forget_changes(node);
+}
+
 /* ---- crash -------------------------------------------------------------------------------- */
 
 static void cut_file(struct sim_disk *disk, struct node *node)
@@ -670,6 +683,25 @@ static mr_status open_or_create(struct sim_disk *disk, const char *path, unsigne
     return MR_OK;
 }
 
+/* Takes a failed sync's aftermath out of the page cache. */
+static mr_status freshen(struct sim_disk *disk, struct node *node, const char *path,
+                         mr_error *error)
+{
+    int failure = begin(disk, SIM_SYNC);
+
+    if (failure == STOPPED)
+        return refuse(error, failure, "sync", path);
+    if (failure == 0)
+        sync_node(node);
+    else
+        fail_sync(disk, node);
+    if (failure == 0 && node->differs) {
+        memcpy(node->visible, node->durable, (size_t)node->visible_bytes);
+        node->differs = false;
+    }
+    return failure == 0 ? MR_OK : refuse(error, failure, "sync", path);
+}
+
 static mr_status sim_open(struct mr_fs *fs, const char *path, unsigned flags, struct mr_file **out,
                           mr_error *error)
 {
@@ -680,6 +712,8 @@ static mr_status sim_open(struct mr_fs *fs, const char *path, unsigned flags, st
 
     pthread_mutex_lock(&disk->mutex);
     status = open_or_create(disk, path, flags, &node, error);
+    if (status == MR_OK && (flags & MR_FS_FRESH))
+        status = freshen(disk, disk->nodes[node], path, error);
     if (status == MR_OK) {
         file = file_new(disk, path, node);
         file->is_writable = flags & MR_FS_WRITE;
@@ -804,19 +838,10 @@ static mr_status sim_sync(struct mr_file *base, mr_error *error)
 
     if (status != MR_OK)
         return status;
-    if (failure == 0) {
+    if (failure == 0)
         sync_node(node);
-    } else {
-        /* Some of it is on the disk. The page cache keeps showing all, or what the disk has; either
-         * way the pages count as clean. Past the page cache there is only the disk's truth. */
-        bool drops = node->direct || mr_random_below(&disk->random, 2);
-        uint64_t visible_bytes = node->visible_bytes;
-        tear(disk, node);
-        if (drops && visible_bytes)
-            memcpy(node->visible, node->durable, (size_t)visible_bytes);
-        node->differs = true;
-        forget_changes(node);
-    }
+    else
+        fail_sync(disk, node);
     return leave(base, failure, "sync", error);
 }
 
