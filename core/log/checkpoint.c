@@ -426,6 +426,8 @@ static mr_status write_checkpoint(struct mr_log *log, bool is_clean, mr_error *e
             mr_log_fail(log, status, error);
             goto out;
         }
+        /* Now, not when the checkpoint is written: if only one copy of it can be, that one counts. */
+        enter_synced(log, &checkpoint);
     }
     mr_checkpoint_encode(&checkpoint, &bytes, &size);
     status = write_copies(log, (mr_bytes){bytes, size}, error);
@@ -434,7 +436,6 @@ static mr_status write_checkpoint(struct mr_log *log, bool is_clean, mr_error *e
     log->checkpoint_serial++;
     remove_doomed(log, doomed);
     doomed = NULL;
-    enter_synced(log, &checkpoint);
     free_journal(log, checkpoint.tail.at);
     if (is_clean && !log->fs->truncate(log->journal.file, 0, NULL))
         log->fs->sync(log->journal.file, NULL);

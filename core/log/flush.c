@@ -346,6 +346,7 @@ static mr_status seal_if_full(struct mr_log *log, struct mr_store *store,
 
     status = mr_segment_seal(&sealed, log->directory_id, places, count, error);
     mr_free(places);
+    segment->is_ragged = sealed.is_ragged;
     if (status)
         return status;
 
@@ -369,12 +370,11 @@ static mr_status seal_if_full(struct mr_log *log, struct mr_store *store,
     return MR_OK;
 }
 
+/* How the last flush went: puts that find no room say why; or there is more room now. */
 static void set_hitch(struct mr_log *log, mr_status status, const mr_error *error)
 {
     bool is_new = log->flush_hitch.status != status; /* only flushing changes it */
 
-    if (!is_new && !status)
-        return;
     mr_log_set_hitch(log, &log->flush_hitch, status, error);
     if (is_new && status)
         mr_log_diag(log, "event=flush_stuck reason=\"%s\"", error->message);
@@ -391,7 +391,7 @@ static mr_status flush_store(struct mr_log *log, struct mr_store *store, struct 
     if (status || !segment)
         return status;
     compress(log, flush, segment);
-    status = log->fs->write(segment->file, log->flush_out, flush->out_size, segment->bytes, error);
+    status = mr_segment_append(segment, log->flush_out, flush->out_size, error);
     if (status)
         return status;
     enter(log, store, flush, segment);

@@ -3,7 +3,7 @@
  * left it.
  *
  *     LOCK ─> FORMAT ─> newest good checkpoint ─> owner's snapshot, logs, segments (cut to length)
- *          ─> journal from the checkpoint's tail, group by group ─> sync of what was read
+ *          ─> journal from the checkpoint's tail, group by group ─> all of it flushed to segments
  *          ─> checkpoint of a new epoch ─> open
  *
  * Nothing is shown before the last step, so a second crash in here finds what this one found. The time
@@ -372,7 +372,6 @@ static mr_status take_group(struct mr_log *log, const struct mr_group_header *he
         return status;
     if (header->epoch > log->epoch)
         log->epoch = header->epoch;
-    log->durable_lsn = header->durable_lsn;
     log->published.at = header->lsn + mr_group_bytes(header->payload_bytes);
     log->published.previous_hash = hash;
     if (header->first_number + header->number_count > log->published_number)
@@ -444,40 +443,28 @@ static mr_status open_journal(struct mr_log *log, bool direct, mr_error *error)
 }
 
 /*
- * The groups that the last one does not call durable may be in the page cache only, left there by a
- * killed process, or by a failed sync, after which the kernel calls them written. They are about to be
- * shown: written again, the sync makes them durable whatever came before.
+ * The last groups may be in the page cache only, left there by a killed process, or by a failed sync,
+ * after which the kernel calls them written. They are about to be shown: everything goes to segments,
+ * which the first checkpoint makes durable, and the journal is not needed any more.
  */
-static mr_status make_durable(struct mr_log *log, uint64_t from, uint8_t *buffer, mr_error *error)
+static mr_status flush_all(struct mr_log *log, mr_error *error)
 {
-    mr_status status = MR_OK;
-
-    while (!status && from < log->published.at) {
-        struct mr_group_header header;
-        uint64_t hash;
-        bool found;
-
-        status = mr_journal_read(&log->journal, from, buffer, &header, &hash, &found, error);
-        if (status)
-            return status;
-        if (!found)
-            break; /* a hole, in salvage */
-        status = mr_journal_write(&log->journal, buffer, &header, error);
-        from += mr_group_bytes(header.payload_bytes);
-    }
-    return status ? status : log->journal.file->fs->sync(log->journal.file, error);
+    mr_log_complete_old(log, UINT64_MAX);
+    while (mr_log_flush(log))
+        continue;
+    if (log->flush_hitch.status)
+        *error = log->flush_hitch.error;
+    return log->flush_hitch.status;
 }
 
 static mr_status replay(struct mr_log *log, mr_error *error)
 {
     uint8_t *buffer = mr_pages_take(GROUP_BYTES_MAX);
-    uint64_t tail_lsn = log->published.at;
     mr_status status = walk(log, buffer, error);
 
-    if (!status && log->config.mutant != MR_MUTANT_NO_RESYNC)
-        status = make_durable(log, log->durable_lsn > tail_lsn ? log->durable_lsn : tail_lsn,
-                              buffer, error);
     mr_pages_give(buffer, GROUP_BYTES_MAX);
+    if (!status && log->config.mutant != MR_MUTANT_NO_RESYNC)
+        status = flush_all(log, error);
     return status;
 }
 
@@ -519,10 +506,11 @@ static mr_status begin_epoch(struct mr_log *log, mr_error *error)
 
     log->epoch++;
     log->next_number = log->published_number;
-    log->next_lsn = log->written_lsn = log->durable_lsn = log->published.at;
+    log->next_lsn = log->tail_lsn = log->written_lsn = log->durable_lsn = log->published.at;
     log->previous_hash = log->published.previous_hash;
     log->synced_ns = log->clock->monotonic_ns(log->clock);
-    log->tail_lsn = mr_log_oldest_pending(log).at;
+    if (log->config.mutant == MR_MUTANT_NO_RESYNC)
+        log->tail_lsn = mr_log_oldest_pending(log).at;
     status = mr_log_write_checkpoint(log, false, error);
     if (status)
         return status;

@@ -98,6 +98,24 @@ uint32_t mr_segment_padding(const struct mr_segment *segment)
     return segment->is_dirty ? 0 : (uint32_t)(-segment->bytes % SEGMENT_PAGE_BYTES);
 }
 
+mr_status mr_segment_append(struct mr_segment *segment, const uint8_t *bytes, size_t size,
+                            mr_error *error)
+{
+    struct mr_fs *fs = segment->file->fs;
+    /* Left as a hole: writing it would touch the page of what is durable (G3). */
+    uint32_t padding = mr_segment_padding(segment);
+    mr_status status = MR_OK;
+
+    if (segment->is_ragged)
+        status = fs->truncate(segment->file, segment->bytes, error);
+    if (status)
+        return status;
+    status =
+        fs->write(segment->file, bytes + padding, size - padding, segment->bytes + padding, error);
+    segment->is_ragged = status != MR_OK;
+    return status;
+}
+
 static bool is_zero(const uint8_t *bytes, size_t size)
 {
     while (size > 0 && *bytes == 0) {
@@ -184,7 +202,7 @@ mr_status mr_segment_seal(struct mr_segment *segment, uint64_t directory_id,
     write_trailer(pages + page_count * SEGMENT_PAGE_BYTES, directory_id, segment->id,
                   (uint32_t)page_count, offset);
 
-    status = segment->file->fs->write(segment->file, bytes, size, segment->bytes, error);
+    status = mr_segment_append(segment, bytes, size, error);
     mr_free(bytes);
     if (status)
         return status;

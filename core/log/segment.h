@@ -39,6 +39,7 @@ struct mr_segment {
     uint32_t rank; /* its place among the stream's: its own id, or that of the one it replaced */
     bool is_sealed;
     bool is_dirty;        /* written since the last sync; not stored */
+    bool is_ragged;       /* a failed write may have left bytes behind its end; not stored */
     struct mr_file *file; /* open for writing while active or dirty; not stored */
     uint64_t bytes;       /* valid length */
     uint64_t raw_bytes;   /* of its blocks before compression */
@@ -73,6 +74,10 @@ mr_status mr_segment_seal(struct mr_segment *segment, uint64_t directory_id,
 
 /* How many zeros go before what is appended next (G3). */
 uint32_t mr_segment_padding(const struct mr_segment *segment);
+
+/* Writes bytes that begin with the padding behind what is there; segment->bytes stays. */
+mr_status mr_segment_append(struct mr_segment *segment, const uint8_t *bytes, size_t size,
+                            mr_error *error);
 
 /* Reads the block header at *offset, or skips zeros to the one behind them. *found is false at end or
  * where neither is there. */
