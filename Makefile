@@ -98,7 +98,8 @@ $(tests) $(benches): $O/%: $O/%.o $(support) $(commands) $(archives)
 $(replays): $O/%_replay: $O/%.o $O/tests/fuzz/replay.o $(support) $(commands) $(archives)
 $(fuzzers): $O/%: $O/%.o $(support) $(commands) $(archives)
 $(fuzzers): ALL_LDFLAGS += -fsanitize=fuzzer
-$(tests) $(benches) $(replays) $(fuzzers): ALL_LDLIBS += -lcmocka -lcrypto
+$(tests) $(benches) $(replays) $(fuzzers): ALL_LDLIBS += -lcmocka
+$(program) $(tests) $(benches) $(replays) $(fuzzers): ALL_LDLIBS += -lnghttp2 -lssl -lcrypto
 
 # ---- rules -----------------------------------------------------------------------------
 
