@@ -29,7 +29,7 @@ uint64_t mr_log_memory_max(struct mr_log *log)
 void mr_log_make_room(struct mr_log *log)
 {
     if (log->room_waiter_count > 0)
-        pthread_cond_broadcast(&log->room);
+        pthread_cond_signal(&log->room);
 }
 
 /* An upper bound of what the append takes in a group. */
@@ -59,46 +59,61 @@ static bool has_room(struct mr_log *log, uint64_t bytes)
            mr_log_memory_max(log);
 }
 
+/* Why there is no point in waiting, or OK. */
+static mr_status hindrance(struct mr_log *log, mr_error *error)
+{
+    const struct mr_hitch *hitch =
+        log->flush_hitch.status ? &log->flush_hitch : &log->checkpoint_hitch;
+
+    if (hitch->status && error)
+        *error = hitch->error;
+    return hitch->status;
+}
+
+/* One that waits is woken at a time, and wakes the next when it has what it wanted. */
+static void sleep_for_room(struct mr_log *log, uint64_t deadline_ns)
+{
+    if (log->room_waiter_count == 0) {
+        /* Nothing moves on by itself now: the flusher must look whatever it saw last. */
+        atomic_store(&log->look_again_lsn, 0);
+        mr_log_poke(&log->flush_word);
+    }
+    log->room_waiter_count++;
+    mr_condition_wait_until(&log->room, &log->sequencer, deadline_ns);
+    log->room_waiter_count--;
+}
+
 /* Waits, with the sequencer held, until the append fits or cannot be taken. */
 static mr_status wait_for_room(struct mr_log *log, uint64_t bytes, uint32_t wait_ms,
                                mr_error *error)
 {
-    uint64_t deadline = 0, now;
+    struct mr_clock *clock = mr_clock_real();
+    uint64_t deadline_ns = 0;
+    mr_status status = MR_OK;
 
     if (bytes > GROUP_BYTES_MAX - JOURNAL_PAGE_BYTES || bytes > log->journal.ring_bytes / 2)
         return mr_fail(error, MR_LIMIT,
                        "a batch of %" PRIu64 " bytes does not fit a journal of %" PRIu64
                        " bytes: put it in smaller batches",
                        bytes, log->journal.ring_bytes);
-    for (;;) {
-        if (log->failed) {
-            if (error)
-                *error = log->failure;
-            return log->failed;
+    while (!log->failed && !has_room(log, bytes) && !(status = hindrance(log, error))) {
+        if (deadline_ns == 0)
+            deadline_ns = clock->monotonic_ns(clock) + (uint64_t)wait_ms * 1000000;
+        if (clock->monotonic_ns(clock) >= deadline_ns) {
+            status = mr_fail(error, MR_BUSY,
+                             "the disk did not keep up for %" PRIu32 " ms: try again", wait_ms);
+            break;
         }
-        if (has_room(log, bytes))
-            return MR_OK;
-        if (log->flush_hitch.status || log->checkpoint_hitch.status) {
-            const struct mr_hitch *hitch =
-                log->flush_hitch.status ? &log->flush_hitch : &log->checkpoint_hitch;
-
-            if (error)
-                *error = hitch->error;
-            return hitch->status;
-        }
-        now = mr_clock_real()->monotonic_ns(mr_clock_real());
-        if (deadline == 0)
-            deadline = now + (uint64_t)wait_ms * 1000000;
-        if (now >= deadline)
-            return mr_fail(error, MR_BUSY, "the disk did not keep up for %" PRIu32 " ms: try again",
-                           wait_ms);
-        /* Nothing moves on by itself now: the flusher must look whatever it saw last. */
-        atomic_store(&log->look_again_lsn, 0);
-        mr_log_poke(&log->flush_word);
-        log->room_waiter_count++;
-        mr_condition_wait_until(&log->room, &log->sequencer, deadline);
-        log->room_waiter_count--;
+        sleep_for_room(log, deadline_ns);
     }
+    if (log->failed) {
+        status = log->failed;
+        if (error)
+            *error = log->failure;
+    }
+    if (deadline_ns > 0)
+        mr_log_make_room(log);
+    return status;
 }
 
 static uint8_t *write_entries(struct mr_log *log, struct mr_log_append *append, uint8_t *out,

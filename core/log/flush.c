@@ -391,6 +391,7 @@ static mr_status flush_store(struct mr_log *log, struct mr_store *store, struct 
     if (status || !segment)
         return status;
     compress(log, flush, segment);
+    atomic_store(&log->flushed_ns, log->clock->monotonic_ns(log->clock));
     status = mr_segment_append(segment, log->flush_out, flush->out_size, error);
     if (status)
         return status;

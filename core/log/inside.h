@@ -157,6 +157,7 @@ struct mr_log {
     _Atomic uint32_t commit_word, publish_word, flush_word, keep_word, bell_word;
     bool is_commit_asleep, is_publish_asleep; /* lock: sequencer */
     _Atomic bool is_flush_asleep, is_any_ready;
+    _Atomic uint64_t flushed_ns;     /* when the last flush was */
     _Atomic uint64_t look_again_lsn; /* nothing old is to be flushed before this is published */
 
     struct mr_engine_stats stats; /* what recovery found */
@@ -178,7 +179,7 @@ void mr_log_set_hitch(struct mr_log *log, struct mr_hitch *hitch, mr_status stat
 /* ---- append.c ---- */
 void mr_group_reset(struct mr_log *log, struct mr_group *group);
 uint64_t mr_log_memory_max(struct mr_log *log);
-void mr_log_make_room(struct mr_log *log); /* wakes who waits for room; sequencer held */
+void mr_log_make_room(struct mr_log *log); /* wakes one that waits for room; sequencer held */
 
 /* ---- commit.c ---- */
 bool mr_log_commit(struct mr_log *log);

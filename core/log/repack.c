@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 
+#define REPACK_IDLE_NS 3000000000ull
+
 struct repack {
     struct mr_log *log;
     struct mr_store *store;
@@ -32,11 +34,14 @@ static uint8_t *room(uint8_t **bytes, size_t *capacity, size_t needed)
     return *bytes;
 }
 
-/* Puts come first: repacking begins, and goes on, only while the flusher has nothing to do. */
+/* Puts come first: repacking begins, and goes on, only while nothing has been flushed for a while. */
 static bool is_idle(struct mr_log *log)
 {
-    return atomic_load(&log->is_flush_asleep) && !atomic_load(&log->is_any_ready) &&
-           !atomic_load(&log->is_stopping);
+    uint64_t now_ns = log->clock->monotonic_ns(log->clock);
+
+    return log->config.manual ||
+           (!atomic_load(&log->is_stopping) && !atomic_load(&log->is_any_ready) &&
+            now_ns - atomic_load(&log->flushed_ns) > REPACK_IDLE_NS);
 }
 
 static mr_status copy_block(struct repack *repack, const struct mr_block *old, uint64_t offset,
@@ -97,7 +102,7 @@ static mr_status copy_blocks(struct repack *repack, mr_error *error)
         if (status || !found)
             break;
         status = copy_block(repack, &block, offset, error);
-        if (!status && !repack->log->config.manual && !is_idle(repack->log))
+        if (!status && !is_idle(repack->log))
             status = MR_BUSY;
         if (status)
             break;
@@ -234,7 +239,7 @@ bool mr_log_repack(struct mr_log *log)
     mr_error error;
     mr_status status;
 
-    if (!is_idle(log) && !log->config.manual)
+    if (!is_idle(log))
         return false;
     if (!find_hasty(log, &repack))
         return false;
