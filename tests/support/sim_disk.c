@@ -572,10 +572,12 @@ static int begin(struct sim_disk *disk, enum sim_call call)
 void sim_disk_fail(struct sim_disk *disk, unsigned calls, uint64_t number, int os_errno,
                    bool lasting)
 {
+    pthread_mutex_lock(&disk->mutex);
     disk->fault_calls = calls;
     disk->fault_in = number;
     disk->fault_errno = os_errno;
     disk->fault_lasting = lasting;
+    pthread_mutex_unlock(&disk->mutex);
 }
 
 static uint64_t used_bytes(const struct sim_disk *disk)
@@ -1125,7 +1127,9 @@ bool sim_disk_stopped(const struct sim_disk *disk)
 
 void sim_disk_budget(struct sim_disk *disk, uint64_t bytes)
 {
+    pthread_mutex_lock(&disk->mutex);
     disk->budget = bytes;
+    pthread_mutex_unlock(&disk->mutex);
 }
 
 uint64_t sim_disk_used(const struct sim_disk *disk)
