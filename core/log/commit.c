@@ -47,7 +47,7 @@ static struct mr_group *take_open(struct mr_log *log)
 bool mr_log_commit(struct mr_log *log)
 {
     struct mr_group *group;
-    bool wake;
+    bool wake, is_inline;
 
     pthread_mutex_lock(&log->sequencer);
     group = take_open(log);
@@ -74,12 +74,18 @@ bool mr_log_commit(struct mr_log *log)
         else
             log->is_dirty = true;
     }
+    /* With nothing more to commit this thread may as well publish: that saves waking another. The
+     * publisher sleeps until we are done, so that answers keep their order. */
+    is_inline = log->is_publish_asleep && !log->open->first;
     *log->queue_last = group;
     log->queue_last = &group->next;
-    wake = log->is_publish_asleep;
-    log->is_publish_asleep = false;
-    pthread_mutex_unlock(&log->sequencer);
+    wake = log->is_publish_asleep && !is_inline;
     if (wake)
+        log->is_publish_asleep = false;
+    pthread_mutex_unlock(&log->sequencer);
+    if (is_inline)
+        mr_log_publish(log);
+    else if (wake)
         mr_log_poke(&log->publish_word);
     return true;
 }
