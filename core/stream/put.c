@@ -276,7 +276,8 @@ static void group_records(struct mr_engine *engine, struct work *work, struct mr
                                         puts[i].explicit_hash_key ? *puts[i].explicit_hash_key
                                                                   : work->keys[i]);
         if (is_limited && !is_within(&limits, now_ns, &route->shards[shard], &puts[i])) {
-            results[i] = (mr_put_result){.status = MR_THROTTLED};
+            results[i] =
+                (mr_put_result){.status = MR_THROTTLED, .sequence.shard = route->shards[shard].id};
             continue;
         }
         group = group_of(work, route, shard);

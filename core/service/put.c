@@ -1,0 +1,284 @@
+/*
+ * put.c - PutRecord and PutRecords: on the caller's thread up to the engine's queue, and answered
+ * when the records are durable.
+ */
+#include "base/u128.h"
+#include "service/inside.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define REQUEST_BYTES_MAX (10 * MIB) /* data and keys of one call */
+#define FEW 8                        /* results that are formatted on the engine's own thread */
+
+struct put {
+    struct mr_local *local;
+    char stream[MR_NAME_BYTES_MAX + 1];
+    bool is_encrypted, is_auto;
+    uint32_t record_bytes_max;
+    size_t count;
+    mr_put *puts;
+    mr_put_result *results;
+    mr_hash_key *hash_keys;
+};
+
+/* ---- the stream --------------------------------------------------------------------------- */
+
+/* Only what is needed here: this is the way of every record. */
+static bool look(struct mr_local *local, struct mr_call *call, struct put *put, mr_bytes name,
+                 mr_bytes arn)
+{
+    const struct mr_local_stream *stream;
+    struct mr_named named;
+    bool is_there;
+
+    if (!mr_name_stream(local, call, name, arn, &named))
+        return false;
+    pthread_rwlock_rdlock(&local->lock);
+    stream = mr_local_find(local, named.name);
+    is_there = stream && mr_phase_at(&stream->phase, mr_local_now_ms(local)) != STATUS_CREATING &&
+               strcmp(named.account, local->account) == 0;
+    if (is_there) {
+        put->is_encrypted = stream->is_encrypted;
+        put->is_auto = stream->is_auto;
+        put->record_bytes_max = stream->max_record_kib * 1024;
+    }
+    pthread_rwlock_unlock(&local->lock);
+    memcpy(put->stream, named.name, sizeof put->stream);
+    return is_there || mr_refuse_no_stream(call, named.name, named.account);
+}
+
+/* ---- records ------------------------------------------------------------------------------ */
+
+/* Where a member stands in a message: of PutRecords with the entry's number, from 1 on. */
+static const char *place_of(char text[64], const char *member, size_t number)
+{
+    if (number)
+        snprintf(text, 64, "records.%zu.member.%s", number, member);
+    else
+        snprintf(text, 64, "%s", member);
+    return text;
+}
+
+/* Of an even spread: each next one as far from those before as it can be. */
+static mr_hash_key next_place(struct mr_local *local)
+{
+    uint64_t number = atomic_fetch_add_explicit(&local->spread, 1, memory_order_relaxed);
+
+    return (mr_hash_key){.hi = number * UINT64_C(0x9e3779b97f4a7c15), .lo = 0};
+}
+
+static bool read_record(struct mr_call *call, struct put *put, size_t index, mr_bytes data,
+                        mr_bytes key, mr_bytes explicit_hash_key, size_t number)
+{
+    char place[64], digits[MR_HASH_KEY_TEXT_BYTES + 8] = "";
+
+    if (!key.data && !put->is_auto)
+        return mr_refuse(call, MR_EXCEPTION_VALIDATION,
+                         "1 validation error detected: Value null at '%s' failed to satisfy "
+                         "constraint: Member must not be null",
+                         place_of(place, "partitionKey", number));
+    if (data.size + key.size > put->record_bytes_max)
+        return mr_refuse(call, MR_EXCEPTION_VALIDATION,
+                         "1 validation error detected: Value at '%s' failed to satisfy constraint: "
+                         "Member must have length less than or equal to %u",
+                         place_of(place, "data", number), put->record_bytes_max);
+    put->puts[index] = (mr_put){.partition_key = key, .data = data};
+    if (put->is_auto) {
+        put->hash_keys[index] = next_place(put->local);
+        put->puts[index].explicit_hash_key = &put->hash_keys[index];
+    } else if (explicit_hash_key.data) {
+        memcpy(digits, explicit_hash_key.data, explicit_hash_key.size);
+        if (mr_hash_key_parse(digits, &put->hash_keys[index], NULL))
+            return mr_refuse(call, MR_EXCEPTION_INVALID_ARGUMENT,
+                             "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, "
+                             "2^128-1]. Specified value was %s",
+                             digits);
+        put->puts[index].explicit_hash_key = &put->hash_keys[index];
+    }
+    return true;
+}
+
+static struct put *begin(struct mr_local *local, struct mr_call *call, size_t count)
+{
+    struct put *put = mr_arena_new(call->arena, struct put);
+
+    put->local = local;
+    put->count = count;
+    put->puts = mr_arena_take(call->arena, count * sizeof *put->puts);
+    put->results = mr_arena_take(call->arena, count * sizeof *put->results);
+    put->hash_keys = mr_arena_take(call->arena, count * sizeof *put->hash_keys);
+    call->work = put;
+    return put;
+}
+
+/* ---- answers ------------------------------------------------------------------------------ */
+
+static void throttled(const struct put *put, const mr_put_result *result, char text[256])
+{
+    char shard[MR_SHARD_TEXT_BYTES];
+
+    mr_shard_format(result->sequence.shard, shard);
+    snprintf(text, 256, "Rate exceeded for shard %s in stream %s under account %s.", shard,
+             put->stream, put->local->account);
+}
+
+static void answer_one(struct mr_call *call, const struct put *put)
+{
+    struct mr_api_put_record_response *response = call->response;
+    const mr_put_result *result = &put->results[0];
+    char text[256];
+
+    if (result->status == MR_THROTTLED) {
+        throttled(put, result, text);
+        mr_refuse(call, MR_EXCEPTION_THROUGHPUT_EXCEEDED, "%s", text);
+        return;
+    }
+    if (result->status) {
+        mr_refuse(call, MR_EXCEPTION_INTERNAL_FAILURE, "%s", mr_status_text(result->status));
+        return;
+    }
+    response->shard_id = mr_shard_text(call, result->sequence.shard);
+    response->sequence_number = mr_sequence_text(call, &result->sequence);
+    if (put->is_encrypted)
+        response->encryption_type = mr_text("KMS");
+}
+
+static void answer_many(struct mr_call *call, const struct put *put)
+{
+    struct mr_api_put_records_response *response = call->response;
+    int64_t failed = 0;
+    char text[256];
+
+    response->records =
+        mr_arena_array(call->arena, struct mr_api_put_records_result_entry, put->count);
+    response->records_count = put->count;
+    for (size_t i = 0; i < put->count; i++) {
+        struct mr_api_put_records_result_entry *entry = &response->records[i];
+        const mr_put_result *result = &put->results[i];
+
+        if (result->status == MR_THROTTLED) {
+            throttled(put, result, text);
+            entry->error_code = mr_text("ProvisionedThroughputExceededException");
+            entry->error_message = mr_text_copy(call, text);
+        } else if (result->status) {
+            entry->error_code = mr_text("InternalFailure");
+            entry->error_message = mr_text("Internal service failure.");
+        } else {
+            entry->sequence_number = mr_sequence_text(call, &result->sequence);
+            entry->shard_id = mr_shard_text(call, result->sequence.shard);
+        }
+        failed += result->status != MR_OK;
+    }
+    response->failed_record_count = MR_NUMBER(failed);
+    if (put->is_encrypted)
+        response->encryption_type = mr_text("KMS");
+}
+
+static void answer(struct mr_job *job)
+{
+    struct mr_call *call = (struct mr_call *)(void *)((char *)job - offsetof(struct mr_call, job));
+
+    if (call->action == MR_ACTION_PUT_RECORD)
+        answer_one(call, call->work);
+    else
+        answer_many(call, call->work);
+    call->done(call);
+}
+
+/* On a thread of the engine: the next puts wait until we return. */
+static void finish(void *context, mr_status status)
+{
+    struct mr_call *call = context;
+    struct put *put = call->work;
+
+    if (status) {
+        mr_error error = {.status = status};
+
+        snprintf(error.message, sizeof error.message, "%s", mr_status_text(status));
+        mr_refuse_status(put->local, call, put->stream, status, &error);
+        call->done(call);
+        return;
+    }
+    call->job.run = answer;
+    if (put->count <= FEW)
+        answer(&call->job);
+    else
+        mr_workers_add(put->local->workers, &call->job);
+}
+
+static void submit(struct mr_local *local, struct mr_call *call, struct put *put)
+{
+    mr_error error;
+    mr_status status = mr_put_submit(local->engine, put->stream, put->puts, put->count,
+                                     put->results, finish, call, &error);
+
+    if (status) {
+        mr_refuse_status(local, call, put->stream, status, &error);
+        call->done(call);
+    }
+}
+
+/* ---- the actions -------------------------------------------------------------------------- */
+
+static bool check_ordering(struct mr_local *local, struct mr_call *call, const struct put *put,
+                           mr_bytes minimum)
+{
+    mr_sequence sequence;
+    char text[132] = "";
+
+    if (!minimum.data)
+        return true;
+    memcpy(text, minimum.data, minimum.size < sizeof text ? minimum.size : sizeof text - 1);
+    if (!mr_sequence_parse(text, &sequence, NULL) &&
+        (int64_t)sequence.time_s * 1000 <= mr_local_now_ms(local))
+        return true; /* every new number is greater than those given out before */
+    return mr_refuse(call, MR_EXCEPTION_INVALID_ARGUMENT,
+                     "ExclusiveMinimumSequenceNumber %s used in PutRecord on stream %s under "
+                     "account %s is invalid.",
+                     text, put->stream, local->account);
+}
+
+void mr_do_put_record(struct mr_local *local, struct mr_call *call)
+{
+    const struct mr_api_put_record_request *request = call->request;
+    struct put *put = begin(local, call, 1);
+
+    if (look(local, call, put, request->stream_name, request->stream_arn) &&
+        read_record(call, put, 0, request->data, request->partition_key, request->explicit_hash_key,
+                    0) &&
+        check_ordering(local, call, put, request->sequence_number_for_ordering) &&
+        mr_goes_on(call, request->dry_run))
+        submit(local, call, put);
+    else
+        call->done(call);
+}
+
+static bool read_records(struct mr_call *call, struct put *put,
+                         const struct mr_api_put_records_request *request)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < put->count; i++) {
+        const struct mr_api_put_records_request_entry *entry = &request->records[i];
+
+        bytes += entry->data.size + entry->partition_key.size;
+        if (!read_record(call, put, i, entry->data, entry->partition_key, entry->explicit_hash_key,
+                         i + 1))
+            return false;
+    }
+    return bytes <= REQUEST_BYTES_MAX ||
+           mr_refuse(call, MR_EXCEPTION_INVALID_ARGUMENT, "Records size exceeds 10 MB limit");
+}
+
+void mr_do_put_records(struct mr_local *local, struct mr_call *call)
+{
+    const struct mr_api_put_records_request *request = call->request;
+    struct put *put = begin(local, call, request->records_count);
+
+    if (look(local, call, put, request->stream_name, request->stream_arn) &&
+        read_records(call, put, request) && mr_goes_on(call, request->dry_run))
+        submit(local, call, put);
+    else
+        call->done(call);
+}

@@ -1,0 +1,49 @@
+/*
+ * api.h - a service over an engine in a fresh directory, called as one would over the network: with
+ * the name of an action and a body in JSON.
+ */
+#ifndef MR_TESTS_API_H
+#define MR_TESTS_API_H
+
+#include "wire/wire.h"
+
+struct api {
+    mr_engine *engine;
+    struct mr_service *service;
+    struct mr_service_config config;
+    struct mr_engine_config engine_config;
+    char directory[200];
+    struct mr_clock clock; /* stands still but for what is added to advance_ms */
+    int64_t began_ms;
+    _Atomic int64_t advance_ms;
+    struct mr_pack text; /* the last answer */
+    struct mr_subscription *subscription;
+};
+
+/* Without limits and delays. */
+struct api *api_open(void);
+/* With these: set them in api->config and api->engine_config, then reopen. */
+void api_reopen(struct api *api);
+void api_close(struct api *api);
+
+/* What it answers: the body, "" for none, or "SomeException: message". Valid until the next call. */
+const char *api_call(struct api *api, const char *action, const char *body);
+
+/* The same with a body by printf's rules. */
+__attribute__((format(printf, 3, 4))) const char *api_callf(struct api *api, const char *action,
+                                                            const char *format, ...);
+
+/* Fails the test unless it answers just that; with a success, "". */
+void api_expect(struct api *api, const char *action, const char *body, const char *expected);
+/* ... unless its answer has that in it. */
+void api_expect_part(struct api *api, const char *action, const char *body, const char *part);
+/* ... unless it succeeds. */
+void api_must(struct api *api, const char *action, const char *body);
+
+/* The text member of that name in the last answer; fresh memory: mr_free() it. */
+char *api_text(struct api *api, const char *name);
+
+/* The next event as JSON, "" if there is none within wait_ms, "END" or the exception at the end. */
+const char *api_event(struct api *api, uint32_t wait_ms);
+
+#endif
