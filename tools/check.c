@@ -90,7 +90,7 @@ static mr_status verify(struct mr_call *call, struct check *check,
     return status;
 }
 
-/* The engine's line: event=salvage lost_numbers=57..101 journal_bytes=4096 */
+/* The engine's line: event=salvage lost_numbers=57..101 */
 static void note_cost(void *context, const char *line)
 {
     struct check *check = context;

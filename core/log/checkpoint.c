@@ -222,9 +222,10 @@ static void capture(struct mr_log *log, struct mr_checkpoint *checkpoint, uint8_
     if (log->config.mutant == MR_MUTANT_FLUSH_SKIPS_OPEN_CHUNK)
         checkpoint->tail = log->published;
     for (size_t i = 0; i < log->store_count; i++) {
-        const struct mr_store *store = log->stores[i];
+        struct mr_store *store = log->stores[i];
 
         for (uint32_t n = 0; n < store->segment_count; n++) {
+            store->segments[n].named_bytes = store->segments[n].bytes;
             mr_grow(checkpoint->segments, checkpoint->segment_count, capacity);
             checkpoint->segments[checkpoint->segment_count++] =
                 (struct mr_checkpoint_segment){store->stream, store->segments[n]};
@@ -399,6 +400,30 @@ static void free_journal(struct mr_log *log, uint64_t tail_lsn)
     pthread_mutex_unlock(&log->sequencer);
 }
 
+/* Takes away what failed appends left behind the ends of segments; what cannot be stays ragged. */
+static void cut_ragged(struct mr_log *log)
+{
+    pthread_mutex_lock(&log->flush_turn);
+    pthread_mutex_lock(&log->flushing);
+    pthread_rwlock_rdlock(&log->stores_lock);
+    for (size_t i = 0; i < log->store_count; i++) {
+        struct mr_store *store = log->stores[i];
+
+        for (uint32_t n = 0; n < store->segment_count; n++) {
+            struct mr_segment *segment = &store->segments[n];
+
+            if (!segment->is_ragged || !segment->file ||
+                log->fs->truncate(segment->file, segment->bytes, NULL))
+                continue;
+            segment->is_ragged = false;
+            segment->is_dirty = true; /* the cut is to last */
+        }
+    }
+    pthread_rwlock_unlock(&log->stores_lock);
+    pthread_mutex_unlock(&log->flushing);
+    pthread_mutex_unlock(&log->flush_turn);
+}
+
 static mr_status write_checkpoint(struct mr_log *log, bool is_clean, mr_error *error)
 {
     struct mr_checkpoint checkpoint;
@@ -407,6 +432,8 @@ static mr_status write_checkpoint(struct mr_log *log, bool is_clean, mr_error *e
     size_t size;
     mr_status status = MR_OK;
 
+    if (is_clean)
+        cut_ragged(log);
     capture(log, &checkpoint, &owner, &doomed);
     /* A disk that is full at closing leaves records in the journal only: then it stays as it is. */
     is_clean = is_clean && checkpoint.tail.at == checkpoint.restored_lsn;

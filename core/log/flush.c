@@ -410,7 +410,8 @@ bool mr_log_flush(struct mr_log *log)
     pthread_mutex_lock(&log->flush_turn);
     store = take_ready(log, &tails);
     if (!store) {
-        set_hitch(log, MR_OK, NULL); /* nothing waits to be written */
+        if (log->flush_hitch.status)
+            set_hitch(log, MR_OK, NULL); /* nothing waits to be written any more */
         pthread_mutex_unlock(&log->flush_turn);
         return false;
     }

@@ -276,6 +276,7 @@ static mr_status restore_segments(struct mr_log *log, const struct mr_checkpoint
         *segment = row->segment;
         if (!segment->is_sealed)
             status = open_unsealed(log, row->stream, segment, error);
+        segment->named_bytes = segment->bytes;
         mr_store_release(store);
         if (status)
             return status;
@@ -418,8 +419,11 @@ static mr_status walk(struct mr_log *log, uint8_t *buffer, mr_error *error)
             return status;
         if (!log->config.salvage)
             return report_damage(log, error);
-        mr_log_diag(log, "event=salvage lost_from_number=%" PRIu64 " until_number=%" PRIu64,
-                    log->published_number, found ? header.first_number : log->next_number);
+        if (found)
+            mr_log_diag(log, "event=salvage lost_numbers=%" PRIu64 "..%" PRIu64,
+                        log->published_number, header.first_number - 1);
+        else
+            mr_log_diag(log, "event=salvage lost_numbers_from=%" PRIu64, log->published_number);
         if (!found)
             return MR_OK;
         status = take_group(log, &header, hash, buffer, error);

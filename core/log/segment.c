@@ -95,7 +95,9 @@ bool mr_segment_header_is_good(const uint8_t page[SEGMENT_HEADER_BYTES], uint64_
 
 uint32_t mr_segment_padding(const struct mr_segment *segment)
 {
-    return segment->is_dirty ? 0 : (uint32_t)(-segment->bytes % SEGMENT_PAGE_BYTES);
+    if (segment->bytes != segment->named_bytes)
+        return 0; /* what lies before is as new as what comes */
+    return (uint32_t)(-segment->bytes % SEGMENT_PAGE_BYTES);
 }
 
 mr_status mr_segment_append(struct mr_segment *segment, const uint8_t *bytes, size_t size,

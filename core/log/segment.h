@@ -40,6 +40,7 @@ struct mr_segment {
     bool is_sealed;
     bool is_dirty;        /* written since the last sync; not stored */
     bool is_ragged;       /* a failed write may have left bytes behind its end; not stored */
+    uint64_t named_bytes; /* the length that a checkpoint may name; not stored */
     struct mr_file *file; /* open for writing while active or dirty; not stored */
     uint64_t bytes;       /* valid length */
     uint64_t raw_bytes;   /* of its blocks before compression */
