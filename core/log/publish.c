@@ -201,5 +201,6 @@ bool mr_log_publish(struct mr_log *log)
         return false;
     answer(log, group);
     give_back(log, group);
+    mr_log_trim_cache(log); /* what came needs the memory of what is in segments (L9) */
     return true;
 }
