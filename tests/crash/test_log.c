@@ -2,8 +2,9 @@
  * The log keeps its promises when the power fails, the process dies, calls fail or the disk fills up,
  * at any moment: L1-L4, L6, L8, against a model.
  *
- *     MR_CASES=n    random cases (10000)
+ *     MR_CASES=n    so many random cases (10000), and nothing else
  *     MR_SEED=n     of the first one; with MR_CASES=1 its steps are printed
+ *     MR_TEST=name  only that test (may have wildcards)
  */
 #include "base/check.h"
 #include "support/log_world.h"
@@ -88,6 +89,12 @@ static void arm_fault(struct world *world, struct mr_random *random)
                   mr_random_below(random, 2));
 }
 
+static void arm_full_disk(struct world *world, struct mr_random *random)
+{
+    world->may_fail = true;
+    sim_disk_budget(world->disk, sim_disk_used(world->disk) + mr_random_below(random, 100000));
+}
+
 static enum sim_crash some_crash(struct mr_random *random)
 {
     return mr_random_below(random, 2) ? SIM_POWER_CUT : SIM_KILL;
@@ -99,6 +106,8 @@ static void open_at_last(struct world *world, struct mr_random *random)
         sim_disk_stop(world->disk, 1 + mr_random_below(random, 15));
     else if (mr_random_below(random, 10) == 0)
         arm_fault(world, random);
+    else if (mr_random_below(random, 10) == 0)
+        arm_full_disk(world, random);
     while (!world_open(world)) {
         world_crash(world, some_crash(random));
         if (mr_random_below(random, 3) == 0)
@@ -120,8 +129,7 @@ static void arm(struct world *world, struct mr_random *random)
         arm_fault(world, random);
         break;
     case 4:
-        world->may_fail = true;
-        sim_disk_budget(world->disk, sim_disk_used(world->disk) + mr_random_below(random, 100000));
+        arm_full_disk(world, random);
         break;
     default:
         break;
@@ -171,6 +179,8 @@ static void run_case(const struct world_config *config)
     for (uint64_t rounds = 1 + mr_random_below(&random, 5); rounds > 0; rounds--) {
         open_at_last(&world, &random);
         live(&world, &random, weights);
+        if (mr_random_below(&random, 4) == 0)
+            world_verify(&world); /* what a crash leaves is no damage */
     }
     sim_disk_fail(world.disk, 0, 0, 0, false);
     sim_disk_stop(world.disk, 0);
@@ -185,16 +195,19 @@ static void run_case(const struct world_config *config)
     world_fini(&world);
 }
 
-static uint64_t case_count(uint64_t standard)
-{
-    return getenv("MR_CASES") ? strtoull(getenv("MR_CASES"), NULL, 0) : standard;
-}
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { CASES = 1000 }; /* several times as slow */
+#else
+enum { CASES = 10000 };
+#endif
 
 static void keeps_its_promises_in_random_histories(void **state)
 {
-    uint64_t seed = seed_choose(), count = case_count(10000);
+    uint64_t seed = seed_choose(), count = CASES;
     (void)state;
 
+    if (getenv("MR_CASES"))
+        count = strtoull(getenv("MR_CASES"), NULL, 0);
     for (uint64_t i = 0; i < count; i++) {
         struct world_config config = world_config_draw(seed + i);
         config.broken = tell_and_fail;
@@ -216,6 +229,8 @@ static const char *const stories[] = {
     "nmmmcpwmmmcpKwtkmmmcpwtKacptK",      /* retention */
     "nacpXacpXmcpfXacpkXacpYacpfkYacp",   /* one life after the other */
     "nmcpfkOacpfOmmmcpOacOaYacO",         /* orderly lives */
+    "nhcpfhcpfkhcpfhcpfhcpfhcpfhcp",      /* the journal is full where a checkpoint fails */
+    "nvcvcvcvcpYvcvcYvcYvcvcvcYvcYvcp",   /* what was cut off lies behind what is written next */
 };
 enum { STORY_COUNT = sizeof stories / sizeof stories[0] };
 
@@ -253,6 +268,7 @@ static struct world_config story_config(int story, uint64_t seed)
         .segment_bytes = 32 << 10,
         .memory_bytes = story % 2 ? 64 << 10 : 1 << 20,
         .refuses_direct = story % 3 == 0,
+        .is_sync_interval = story == STORY_COUNT - 1, /* many groups wait for one sync */
         .broken = tell_and_fail,
     };
 }
@@ -274,25 +290,34 @@ static void cut_here(void *context)
     }
 }
 
+static uint64_t cut_story(const struct world_config *config, const char *story)
+{
+    struct cutter cutter = {.cut_count = 0};
+
+    world_init(&cutter.world, config);
+    sim_disk_watch(cutter.world.disk, cut_here, &cutter);
+    tell_story(&cutter.world, story);
+    world_close(&cutter.world);
+    world_fini(&cutter.world);
+    return cutter.cut_count;
+}
+
 static void survives_a_cut_before_every_change(void **state)
 {
     (void)state;
     for (int story = 0; story < STORY_COUNT; story++) {
         struct world_config config = story_config(story, 7);
-        struct cutter cutter = {.cut_count = 0};
+        uint64_t cut_count = cut_story(&config, stories[story]);
 
-        world_init(&cutter.world, &config);
-        sim_disk_watch(cutter.world.disk, cut_here, &cutter);
-        tell_story(&cutter.world, stories[story]);
-        world_close(&cutter.world);
-        world_fini(&cutter.world);
-        printf("story %d: %llu cuts\n", story, (unsigned long long)cutter.cut_count);
-        assert_true(cutter.cut_count > 100);
+        printf("story %d: %llu cuts\n", story, (unsigned long long)cut_count);
+        assert_true(cut_count > 100);
     }
 }
 
 struct failing {
-    int story, os_errno;
+    struct world_config config;
+    const char *story;
+    int os_errno;
     unsigned calls;
     bool is_lasting;
 };
@@ -317,23 +342,34 @@ static void end_well(struct world *world, uint64_t number)
 static bool story_with_fault(void *context, uint64_t number)
 {
     const struct failing *failing = context;
-    struct world_config config = story_config(failing->story, number);
+    struct world_config config = failing->config;
     struct world world;
     bool has_failed;
 
+    config.seed = number;
     world_init(&world, &config);
     world.may_fail = true;
     sim_disk_fail(world.disk, failing->calls, number, failing->os_errno, failing->is_lasting);
-    if (!world_open(&world))
-        world_crash(&world, SIM_KILL); /* disarms */
-    else
-        world_crash(&world, SIM_KILL), sim_disk_fail(world.disk, failing->calls, number,
-                                                     failing->os_errno, failing->is_lasting);
-    world.may_fail = true;
-    tell_story(&world, stories[failing->story]);
+    tell_story(&world, failing->story);
     has_failed = sim_disk_failed(world.disk) > 0;
     end_well(&world, number);
     return has_failed;
+}
+
+/* Each call of a story fails: once, and from then on. */
+static uint64_t fail_story(const struct world_config *config, const char *story)
+{
+    uint64_t count = 0;
+
+    for (int i = 0; i < 4; i++) {
+        struct failing failing = {.config = *config,
+                                  .story = story,
+                                  .os_errno = i < 2 ? EIO : ENOSPC,
+                                  .calls = i < 2 ? SIM_ALL_CALLS : SIM_CHANGES,
+                                  .is_lasting = i % 2};
+        count += sim_each_fault(story_with_fault, &failing);
+    }
+    return count;
 }
 
 static void survives_an_error_of_every_call(void **state)
@@ -342,13 +378,8 @@ static void survives_an_error_of_every_call(void **state)
     (void)state;
 
     for (int story = 0; story < STORY_COUNT; story++) {
-        for (int i = 0; i < 4; i++) {
-            struct failing failing = {.story = story,
-                                      .os_errno = i < 2 ? EIO : ENOSPC,
-                                      .calls = i < 2 ? SIM_ALL_CALLS : SIM_CHANGES,
-                                      .is_lasting = i % 2};
-            count += sim_each_fault(story_with_fault, &failing);
-        }
+        struct world_config config = story_config(story, 7);
+        count += fail_story(&config, stories[story]);
     }
     printf("%llu errors\n", (unsigned long long)count);
     assert_true(count > 1000);
@@ -397,32 +428,33 @@ static void leave(const struct world_config *config, const char *message)
     _exit(1);
 }
 
-/* Random cases until one breaks a promise; 0: none did. */
-static uint64_t cases_to_find(uint32_t mutant, uint64_t cases_max)
+/* The first story that breaks a promise when it is cut before every change or each of its calls fails;
+ * STORY_COUNT: none does. Without a mutant none does, say the tests above. */
+static int story_that_finds(uint32_t mutant)
 {
-    static uint64_t *count; /* shared with the child, which may abort */
+    static int *story; /* shared with the child, which may abort */
     int status;
     pid_t child;
 
-    if (!count)
-        count =
-            mmap(NULL, sizeof *count, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    *count = 0;
+    if (!story)
+        story =
+            mmap(NULL, sizeof *story, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     fflush(stdout);
     child = fork();
     if (child == 0) {
         if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
             _exit(0);
-        while (*count < cases_max) {
-            struct world_config config = world_config_draw(++*count);
+        for (*story = 0; *story < STORY_COUNT; ++*story) {
+            struct world_config config = story_config(*story, 7);
             config.mutant = mutant;
             config.broken = leave;
-            run_case(&config);
+            cut_story(&config, stories[*story]);
+            fail_story(&config, stories[*story]);
         }
         _exit(0);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : *count;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? STORY_COUNT : *story;
 }
 
 static void finds_every_planted_bug(void **state)
@@ -445,18 +477,23 @@ static void finds_every_planted_bug(void **state)
     (void)state;
 
     for (uint32_t mutant = 1; mutant < MR_MUTANT_COUNT; mutant++) {
-        uint64_t count = cases_to_find(mutant, 10000);
+        int story = story_that_finds(mutant);
+
         assert_non_null(names[mutant]);
-        printf("%-50s %s", names[mutant], count ? "found after" : "NOT FOUND\n");
-        if (count)
-            printf(" %llu cases\n", (unsigned long long)count);
-        missed += count == 0;
+        if (story < STORY_COUNT)
+            printf("%-50s found by story %d\n", names[mutant], story);
+        else
+            printf("%-50s NOT FOUND\n", names[mutant]);
+        missed += story == STORY_COUNT;
     }
     assert_int_equal(missed, 0);
 }
 
 int main(void)
 {
+    const struct CMUnitTest random_only[] = {
+        cmocka_unit_test(keeps_its_promises_in_random_histories),
+    };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_its_promises_in_random_histories),
         cmocka_unit_test(survives_a_cut_before_every_change),
@@ -464,5 +501,8 @@ int main(void)
         cmocka_unit_test(a_full_disk_is_only_an_interruption),
         cmocka_unit_test(finds_every_planted_bug),
     };
+    cmocka_set_test_filter(getenv("MR_TEST"));
+    if (getenv("MR_CASES"))
+        return cmocka_run_group_tests_name("random", random_only, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
