@@ -65,7 +65,7 @@ static bool take_name(struct mr_scan *scan, char name[MR_NAME_BYTES_MAX + 1])
 {
     mr_bytes text = mr_scan_string(scan);
 
-    if (text.size > MR_NAME_BYTES_MAX)
+    if (mr_scan_failed(scan) || text.size > MR_NAME_BYTES_MAX)
         return false;
     memcpy(name, text.data, text.size);
     name[text.size] = 0;
@@ -99,6 +99,5 @@ bool mr_token_open(const struct mr_local *local, mr_bytes text, struct mr_token 
     token->filter = mr_scan_u32(&scan);
     token->number = mr_scan_u64(&scan);
     token->time_ms = (int64_t)mr_scan_u64(&scan);
-    return take_name(&scan, token->stream) && take_name(&scan, token->name) &&
-           !mr_scan_failed(&scan);
+    return take_name(&scan, token->stream) && take_name(&scan, token->name);
 }

@@ -174,9 +174,8 @@ static void an_iterator_expires_after_five_minutes(void **state)
     api->advance_ms += 299000;
     assert_data(get(api, at), "");
     api->advance_ms += 2000;
-    assert_ptr_equal(strstr(get(api, at), "ExpiredIteratorException: Iterator expired. The "
-                                          "iterator was created at time "),
-                     api->text.data);
+    api_begins(get(api, at), "ExpiredIteratorException: Iterator expired. The "
+                             "iterator was created at time ");
     assert_non_null(strstr(get(api, at), " UTC 20"));
     assert_non_null(strstr(get(api, at),
                            " which is further in the future than the tolerated delay of 300000 "
@@ -255,11 +254,9 @@ static void wrong_arguments_of_an_iterator_are_told(void **state)
     answer = api_call(api, "GetShardIterator",
                       "{\"StreamName\":\"s\",\"ShardId\":\"0\",\"ShardIteratorType\":"
                       "\"AT_TIMESTAMP\",\"Timestamp\":99999999999}");
-    assert_ptr_equal(strstr(answer,
-                            "InvalidArgumentException: The timestampInMillis parameter "
-                            "cannot be greater than the currentTimestampInMillis. "
-                            "timestampInMillis: 99999999999000, currentTimestampInMillis: "),
-                     answer);
+    api_begins(answer, "InvalidArgumentException: The timestampInMillis parameter cannot be "
+                       "greater than the currentTimestampInMillis. timestampInMillis: "
+                       "99999999999000, currentTimestampInMillis: ");
 }
 
 static void wrong_arguments_of_a_put_are_told(void **state)

@@ -209,6 +209,12 @@ void api_must(struct api *api, const char *action, const char *body)
         fail_msg("%s %s\nfails: %s", action, body, answer);
 }
 
+void api_begins(const char *answer, const char *start)
+{
+    if (strncmp(answer, start, strlen(start)) != 0)
+        fail_msg("the answer does not begin with\n%s\nbut is\n%s", start, answer);
+}
+
 char *api_text(struct api *api, const char *name)
 {
     char key[100];

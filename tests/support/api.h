@@ -40,6 +40,9 @@ void api_expect_part(struct api *api, const char *action, const char *body, cons
 /* ... unless it succeeds. */
 void api_must(struct api *api, const char *action, const char *body);
 
+/* Fails the test unless the answer begins with that. */
+void api_begins(const char *answer, const char *start);
+
 /* The text member of that name in the last answer; fresh memory: mr_free() it. */
 char *api_text(struct api *api, const char *name);
 
