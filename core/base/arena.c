@@ -116,19 +116,26 @@ mr_bytes mr_arena_copy(struct mr_arena *arena, mr_bytes bytes)
     return (mr_bytes){memory, bytes.size};
 }
 
+#define PRINT_BYTES 256 /* enough for most */
+
 mr_bytes mr_arena_print(struct mr_arena *arena, const char *format, ...)
 {
-    va_list arguments, again;
-    char *text;
-    int size;
+    char *text = (char *)mr_arena_reserve(arena, PRINT_BYTES);
+    va_list arguments;
+    size_t size;
+    int printed;
 
     va_start(arguments, format);
-    va_copy(again, arguments);
-    size = vsnprintf(NULL, 0, format, arguments);
+    printed = vsnprintf(text, PRINT_BYTES, format, arguments);
     va_end(arguments);
-    mr_check(size >= 0);
-    text = mr_arena_take(arena, (size_t)size + 1);
-    vsnprintf(text, (size_t)size + 1, format, again);
-    va_end(again);
-    return (mr_bytes){text, (size_t)size};
+    mr_check(printed >= 0);
+    size = (size_t)printed;
+    if (size >= PRINT_BYTES) {
+        text = (char *)mr_arena_reserve(arena, size + 1);
+        va_start(arguments, format);
+        vsnprintf(text, size + 1, format, arguments);
+        va_end(arguments);
+    }
+    mr_arena_keep(arena, size + 1);
+    return (mr_bytes){text, size};
 }

@@ -42,7 +42,7 @@ static uint64_t divide(struct wide *wide, uint64_t divisor)
     for (int i = 2; i >= 0; i--) {
         mr_u128 part = (mr_u128)rest << 64 | wide->words[i];
         wide->words[i] = (uint64_t)(part / divisor);
-        rest = (uint64_t)(part % divisor);
+        rest = (uint64_t)(part - (mr_u128)wide->words[i] * divisor); /* not a second division */
     }
     return rest;
 }
@@ -65,7 +65,7 @@ void mr_sequence_format(const mr_sequence *sequence, char text[MR_SEQUENCE_TEXT_
     mr_check(sequence->number <= INT64_MAX);
     text[DIGIT_COUNT] = '\0';
     for (size_t part = 3; part-- > 0;) {
-        uint64_t digits = divide(&wide, TEN_19);
+        uint64_t digits = part > 0 ? divide(&wide, TEN_19) : wide.words[0];
         size_t begin = part > 0 ? part_ends[part - 1] : 0;
         while (at > begin) {
             text[--at] = (char)('0' + digits % 10);

@@ -153,6 +153,8 @@ static void run(struct api *api, struct mr_call *call)
     if (api->subscription)
         api->subscription->close(api->subscription);
     api->subscription = call->subscription;
+    api->subscription->ready = wake;
+    api->subscription->ready_context = (void *)&api->is_ready;
 }
 
 const char *api_call(struct api *api, const char *action, const char *body)
@@ -238,16 +240,13 @@ const char *api_event(struct api *api, uint32_t wait_ms)
     const struct mr_api_subscribe_to_shard_event *event;
     struct mr_subscription *subscription = api->subscription;
     enum mr_subscription_state state;
-    _Atomic uint32_t is_ready = 0;
     struct mr_refusal refusal;
 
-    subscription->ready = wake;
-    subscription->ready_context = (void *)&is_ready;
     api->text.size = 0;
     while ((state = subscription->next(subscription, &event, &refusal)) == MR_SUBSCRIPTION_WAIT) {
-        if (!wait_for(&is_ready, wait_ms))
+        if (!wait_for(&api->is_ready, wait_ms))
             break;
-        atomic_store(&is_ready, 0);
+        atomic_store(&api->is_ready, 0);
     }
     if (state == MR_SUBSCRIPTION_EVENT)
         mr_encode(MR_FORMAT_JSON, MR_SHAPE_subscribe_to_shard_event, event, &api->text);

@@ -18,6 +18,7 @@ struct api {
     _Atomic int64_t advance_ms;
     struct mr_pack text; /* the last answer */
     struct mr_subscription *subscription;
+    _Atomic uint32_t is_ready; /* its event */
 };
 
 /* Without limits and delays. */
