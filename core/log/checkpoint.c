@@ -184,6 +184,7 @@ bool mr_checkpoint_decode(mr_bytes bytes, struct mr_checkpoint *checkpoint, uint
 static void capture(struct mr_log *log, struct mr_checkpoint *checkpoint, uint8_t **owner,
                     struct mr_doomed **doomed)
 {
+    struct mr_tail *tail;
     size_t owner_size;
     uint32_t capacity = 0;
 
@@ -203,11 +204,7 @@ static void capture(struct mr_log *log, struct mr_checkpoint *checkpoint, uint8_
     checkpoint->owner = (mr_bytes){*owner, owner_size};
 
     checkpoint->logs = mr_alloc_zero(log->tail_count, sizeof *checkpoint->logs);
-    for (size_t id = 0; id < log->tail_capacity; id++) {
-        struct mr_tail *tail = log->tails[id];
-
-        if (!tail)
-            continue;
+    for (size_t id = 0; (tail = mr_log_next_tail(log, NULL, &id));) {
         pthread_mutex_lock(&tail->lock);
         checkpoint->logs[checkpoint->log_count++] = (struct mr_checkpoint_log){
             .id = tail->id,

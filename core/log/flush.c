@@ -265,7 +265,7 @@ static void enter_block(struct mr_log *log, struct block_job *job)
             bytes += sizeof *chunk + chunk->capacity;
             cache_append(log, chunk);
         }
-        tail->pending = chunk;
+        mr_tail_set_pending(tail, chunk);
         tail->complete_count--;
         tail->flushed_number = block->last_number;
         tail->flushed_figures.record_count += block->record_count;
@@ -322,6 +322,7 @@ static mr_status seal_if_full(struct mr_log *log, struct mr_store *store,
     struct mr_block_place *places = NULL;
     size_t count = 0, capacity = 0;
     struct mr_segment sealed = *segment;
+    struct mr_tail *tail;
     mr_status status;
 
     if (segment->bytes < log->config.segment_bytes &&
@@ -330,11 +331,7 @@ static mr_status seal_if_full(struct mr_log *log, struct mr_store *store,
 
     /* Tails come in the order of their ids and each has its places in order: they are sorted. */
     pthread_rwlock_rdlock(&log->stores_lock);
-    for (size_t id = 0; id < log->tail_capacity; id++) {
-        struct mr_tail *tail = log->tails[id];
-
-        if (!tail || tail->store != store)
-            continue;
+    for (size_t id = 0; (tail = mr_log_next_tail(log, store, &id));) {
         pthread_mutex_lock(&tail->lock);
         for (uint32_t i = 0; i < tail->place_count; i++) {
             mr_grow(places, count, capacity);
@@ -353,11 +350,7 @@ static mr_status seal_if_full(struct mr_log *log, struct mr_store *store,
     pthread_mutex_lock(&log->flushing);
     pthread_rwlock_rdlock(&log->stores_lock);
     *segment = sealed;
-    for (size_t id = 0; id < log->tail_capacity; id++) {
-        struct mr_tail *tail = log->tails[id];
-
-        if (!tail || tail->store != store)
-            continue;
+    for (size_t id = 0; (tail = mr_log_next_tail(log, store, &id));) {
         pthread_mutex_lock(&tail->lock);
         tail->place_count = tail->place_capacity = 0;
         mr_free(tail->places);
@@ -442,42 +435,51 @@ bool mr_log_flush(struct mr_log *log)
 
 void mr_log_complete_old(struct mr_log *log, uint64_t before)
 {
-    pthread_rwlock_rdlock(&log->stores_lock);
-    for (size_t id = 0; id < log->tail_capacity; id++) {
-        struct mr_tail *tail = log->tails[id];
-        bool is_ready;
+    struct mr_tail *tail;
 
-        if (!tail)
+    pthread_rwlock_rdlock(&log->stores_lock);
+    for (size_t id = 0; (tail = mr_log_next_tail(log, NULL, &id));) {
+        if (atomic_load(&tail->pending_lsn) >= before)
             continue;
         pthread_mutex_lock(&tail->lock);
         if (tail->pending && tail->pending->lsn.at < before)
             mr_tail_complete(tail);
-        is_ready = tail->complete_count > 0;
         pthread_mutex_unlock(&tail->lock);
-        if (is_ready)
-            mr_log_note_ready(log, tail);
+        mr_log_note_ready(log, tail);
     }
     pthread_rwlock_unlock(&log->stores_lock);
 }
 
 struct mr_lsn mr_log_oldest_pending(struct mr_log *log)
 {
-    struct mr_lsn oldest;
+    struct mr_tail *tail, *oldest_tail;
+    struct mr_lsn oldest, end;
+    bool is_found = true;
 
     pthread_mutex_lock(&log->publishing);
-    oldest = log->published;
+    end = log->published;
     pthread_mutex_unlock(&log->publishing);
     pthread_rwlock_rdlock(&log->stores_lock);
-    for (size_t id = 0; id < log->tail_capacity; id++) {
-        struct mr_tail *tail = log->tails[id];
+    do {
+        oldest = end;
+        oldest_tail = NULL;
+        for (size_t id = 0; (tail = mr_log_next_tail(log, NULL, &id));) {
+            uint64_t lsn = atomic_load(&tail->pending_lsn);
 
-        if (!tail)
-            continue;
-        pthread_mutex_lock(&tail->lock);
-        if (tail->pending && tail->pending->lsn.at < oldest.at)
-            oldest = tail->pending->lsn;
-        pthread_mutex_unlock(&tail->lock);
-    }
+            if (lsn < oldest.at) {
+                oldest.at = lsn;
+                oldest_tail = tail;
+            }
+        }
+        if (!oldest_tail)
+            break;
+        /* Flushed meanwhile? Then another may be the oldest. */
+        pthread_mutex_lock(&oldest_tail->lock);
+        is_found = oldest_tail->pending && oldest_tail->pending->lsn.at == oldest.at;
+        if (is_found)
+            oldest = oldest_tail->pending->lsn;
+        pthread_mutex_unlock(&oldest_tail->lock);
+    } while (!is_found);
     pthread_rwlock_unlock(&log->stores_lock);
     return oldest;
 }
@@ -591,24 +593,20 @@ void mr_log_doom(struct mr_log *log, uint32_t stream, uint32_t segment)
 
     *doomed = (struct mr_doomed){.next = log->doomed, .stream = stream, .segment = segment};
     log->doomed = doomed;
-    log->is_changed = true;
 }
 
 /* The whole of the segment arrived before the horizon: forget it, and remember to remove its file. */
 static void doom_segment(struct mr_log *log, struct mr_store *store, uint32_t i)
 {
     struct mr_segment *segment = &store->segments[i];
+    struct mr_tail *tail;
 
     mr_log_doom(log, store->stream, segment->id);
     if (segment->file)
         log->fs->close(segment->file);
     if (!segment->is_sealed) {
         pthread_rwlock_rdlock(&log->stores_lock);
-        for (size_t id = 0; id < log->tail_capacity; id++) {
-            struct mr_tail *tail = log->tails[id];
-
-            if (!tail || tail->store != store)
-                continue;
+        for (size_t id = 0; (tail = mr_log_next_tail(log, store, &id));) {
             pthread_mutex_lock(&tail->lock);
             tail->place_count = 0;
             pthread_mutex_unlock(&tail->lock);

@@ -136,7 +136,6 @@ struct mr_log {
 
     /* checkpoint */
     pthread_mutex_t checkpointing;
-    bool is_changed; /* something to checkpoint that does not show in lsns */
 
     /* bell */
     pthread_mutex_t bell_lock;
@@ -167,6 +166,10 @@ struct mr_log {
 __attribute__((format(printf, 2, 3))) void mr_log_diag(struct mr_log *log, const char *format, ...);
 
 /* ---- log.c: the tables ---- */
+/* Goes through the tails of a store (NULL: of all), by id: *next is 0 at first, the result NULL at the
+ * end. stores_lock held. */
+struct mr_tail *mr_log_next_tail(const struct mr_log *log, const struct mr_store *store,
+                                 size_t *next);
 struct mr_tail *mr_log_tail_hold(struct mr_log *log, mr_log_id id);      /* NULL: no such log */
 struct mr_store *mr_log_store_hold(struct mr_log *log, uint32_t stream); /* NULL: none */
 /* No more puts: the first reason stays. */

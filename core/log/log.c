@@ -64,6 +64,18 @@ void mr_log_set_hitch(struct mr_log *log, struct mr_hitch *hitch, mr_status stat
 
 /* ---- tails and stores ---------------------------------------------------------------------- */
 
+struct mr_tail *mr_log_next_tail(const struct mr_log *log, const struct mr_store *store,
+                                 size_t *next)
+{
+    while (*next < log->tail_capacity) {
+        struct mr_tail *tail = log->tails[(*next)++];
+
+        if (tail && (!store || tail->store == store))
+            return tail;
+    }
+    return NULL;
+}
+
 struct mr_tail *mr_log_tail_hold(struct mr_log *log, mr_log_id id)
 {
     struct mr_tail *tail;
@@ -170,7 +182,8 @@ static void empty_tail(struct mr_log *log, struct mr_tail *tail)
     pthread_mutex_lock(&tail->lock);
     tail->is_dropped = true;
     chunk = tail->first;
-    tail->first = tail->pending = tail->last = NULL;
+    tail->first = tail->last = NULL;
+    mr_tail_set_pending(tail, NULL);
     tail->block_bytes = tail->complete_count = tail->place_count = 0;
     pthread_mutex_unlock(&tail->lock);
     if (chunk)
@@ -236,7 +249,6 @@ void mr_log_drop_stream(struct mr_log *log, uint32_t stream)
         *doomed =
             (struct mr_doomed){.next = log->doomed, .stream = stream, .is_whole_stream = true};
         log->doomed = doomed;
-        log->is_changed = true;
     }
     pthread_rwlock_unlock(&log->stores_lock);
     pthread_mutex_unlock(&log->flushing);
@@ -291,6 +303,7 @@ static void add_tail(struct mr_tail *tail, struct mr_log_figures *figures)
 void mr_log_stream_figures(struct mr_log *log, uint32_t stream, struct mr_log_figures *figures)
 {
     struct mr_store *store;
+    struct mr_tail *tail;
 
     *figures = (struct mr_log_figures){0};
     pthread_mutex_lock(&log->flushing);
@@ -298,9 +311,8 @@ void mr_log_stream_figures(struct mr_log *log, uint32_t stream, struct mr_log_fi
     store = find_store(log, stream);
     if (store) {
         add_segments(store, figures);
-        for (size_t id = 0; id < log->tail_capacity; id++)
-            if (log->tails[id] && log->tails[id]->store == store)
-                add_tail(log->tails[id], figures);
+        for (size_t id = 0; (tail = mr_log_next_tail(log, store, &id));)
+            add_tail(tail, figures);
     }
     pthread_rwlock_unlock(&log->stores_lock);
     pthread_mutex_unlock(&log->flushing);
@@ -309,15 +321,15 @@ void mr_log_stream_figures(struct mr_log *log, uint32_t stream, struct mr_log_fi
 void mr_log_stats(struct mr_log *log, struct mr_engine_stats *stats)
 {
     struct mr_log_figures figures = {0};
+    struct mr_tail *tail;
 
     *stats = log->stats;
     pthread_mutex_lock(&log->flushing);
     pthread_rwlock_rdlock(&log->stores_lock);
     for (size_t i = 0; i < log->store_count; i++)
         add_segments(log->stores[i], &figures);
-    for (size_t id = 0; id < log->tail_capacity; id++)
-        if (log->tails[id])
-            add_tail(log->tails[id], &figures);
+    for (size_t id = 0; (tail = mr_log_next_tail(log, NULL, &id));)
+        add_tail(tail, &figures);
     pthread_rwlock_unlock(&log->stores_lock);
     pthread_mutex_unlock(&log->flushing);
     stats->record_count = figures.record_count;

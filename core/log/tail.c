@@ -13,6 +13,7 @@ struct mr_tail *mr_tail_new(mr_log_id id, struct mr_store *store)
     tail->reference_count = 1;
     tail->id = id;
     tail->store = store;
+    tail->pending_lsn = UINT64_MAX;
     return tail;
 }
 
@@ -77,8 +78,6 @@ static struct mr_chunk *add_chunk(struct mr_tail *tail, size_t needed)
     else
         tail->first = chunk;
     tail->last = chunk;
-    if (!tail->pending)
-        tail->pending = chunk;
     return chunk;
 }
 
@@ -105,6 +104,8 @@ void mr_tail_append(struct mr_tail *tail, const struct mr_run *run, uint32_t rec
         chunk->first_number = run->first_number;
         chunk->first_ms = run->at_ms;
         chunk->lsn = lsn;
+        if (!tail->pending)
+            mr_tail_set_pending(tail, chunk);
     }
 
     out = mr_run_write_header(chunk->bytes + chunk->used, &tail->end, run);
@@ -119,6 +120,12 @@ void mr_tail_append(struct mr_tail *tail, const struct mr_run *run, uint32_t rec
     tail->figures.record_count += run->record_count;
     tail->figures.record_bytes += record_bytes;
     tail->figures.newest_ms = run->at_ms;
+}
+
+void mr_tail_set_pending(struct mr_tail *tail, struct mr_chunk *chunk)
+{
+    tail->pending = chunk;
+    atomic_store(&tail->pending_lsn, chunk ? chunk->lsn.at : UINT64_MAX);
 }
 
 bool mr_tail_complete(struct mr_tail *tail)

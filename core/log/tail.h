@@ -54,6 +54,7 @@ struct mr_tail {
     struct mr_store *store; /* of the stream; constant */
 
     struct mr_chunk *first, *pending, *last;
+    _Atomic uint64_t pending_lsn; /* pending's, UINT64_MAX if none: may be read without the lock */
     uint32_t block_bytes;    /* appended to the block in progress; 0: the next run begins one */
     uint32_t complete_count; /* blocks before the one in progress that are not flushed */
     struct mr_run_base end;  /* behind the newest run */
@@ -98,6 +99,9 @@ struct mr_tail_growth {
 /* Appends a run, with the lock held. */
 void mr_tail_append(struct mr_tail *tail, const struct mr_run *run, uint32_t record_bytes,
                     struct mr_lsn lsn, struct mr_tail_growth *growth);
+
+/* The chunks before this one are flushed; NULL: all. Lock held. */
+void mr_tail_set_pending(struct mr_tail *tail, struct mr_chunk *chunk);
 
 /* Ends the block in progress so that it can be flushed; false: there is none. Lock held. */
 bool mr_tail_complete(struct mr_tail *tail);

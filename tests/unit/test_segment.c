@@ -90,6 +90,7 @@ static void sync_segment(struct fixture *f)
 {
     assert_int_equal(f->fs->sync(f->segment.file, NULL), MR_OK);
     f->segment.is_dirty = false;
+    f->segment.named_bytes = f->segment.bytes;
 }
 
 static int by_log_and_number(const void *left, const void *right)
