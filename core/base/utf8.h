@@ -22,9 +22,12 @@ static inline size_t mr_ascii_bytes(mr_bytes text)
  * surrogates, nothing above U+10FFFF). */
 static inline size_t mr_utf8_chars(mr_bytes text)
 {
-    const uint8_t *at = text.data, *end = at + text.size;
     size_t count = mr_ascii_bytes(text);
+    const uint8_t *at = text.data, *end;
 
+    if (count == text.size)
+        return count; /* most are; and of no bytes there is no pointer to count from */
+    end = at + text.size;
     for (at += count; at < end; count++) {
         uint8_t lead = *at++;
         unsigned more = lead < 0x80 ? 0 : lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;

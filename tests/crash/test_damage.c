@@ -30,7 +30,10 @@ static bool add_name(void *context, const char *name)
     struct mr_file *file = NULL;
     char *path = files->paths[files->count];
 
-    snprintf(path, sizeof files->paths[0], "%.60s/%.30s", files->directory, name);
+    char directory[sizeof files->directory];
+
+    memcpy(directory, files->directory, sizeof directory);
+    snprintf(path, sizeof files->paths[0], "%.60s/%.30s", directory, name);
     if (files->fs->open(files->fs, path, 0, &file, NULL) == MR_OK) {
         files->fs->size(file, &files->sizes[files->count++], NULL);
         files->fs->close(file);
