@@ -103,20 +103,26 @@ bool mr_call_waits(struct mr_call *call)
     return true;
 }
 
-enum mr_exit mr_call_open(struct mr_call *call, bool make)
+enum mr_exit mr_call_open_as(struct mr_call *call, bool make, struct mr_engine_config *config)
 {
-    struct mr_engine_config config = MR_ENGINE_CONFIG_DEFAULT;
     enum mr_exit code = make ? mr_call_place(call) : mr_call_find(call);
 
     if (code)
         return code;
     if (call->common->verbose)
-        config.diag = say_diag;
-    while (mr_engine_open(&call->engine, call->directory, &config, &call->error))
+        config->diag = say_diag;
+    while (mr_engine_open(&call->engine, call->directory, config, &call->error))
         if (!mr_call_waits(call))
             return mr_call_failed(call, NULL);
     say_recovery(call->engine);
     return MR_EXIT_OK;
+}
+
+enum mr_exit mr_call_open(struct mr_call *call, bool make)
+{
+    struct mr_engine_config config = MR_ENGINE_CONFIG_DEFAULT;
+
+    return mr_call_open_as(call, make, &config);
 }
 
 static bool offer_stream(void *context, const struct mr_stream_info *info)

@@ -76,6 +76,7 @@ enum mr_exit mr_call_place(struct mr_call *call); /* makes the folders above it 
 enum mr_exit mr_call_find(struct mr_call *call);  /* NOT_FOUND when it is missing */
 /* and opens its engine; `make`: makes it when it is missing. */
 enum mr_exit mr_call_open(struct mr_call *call, bool make);
+enum mr_exit mr_call_open_as(struct mr_call *call, bool make, struct mr_engine_config *config);
 
 /* After a failed opening: true, a moment later, when it was LOCKED and is worth another try. */
 bool mr_call_waits(struct mr_call *call);
