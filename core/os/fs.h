@@ -20,14 +20,11 @@ struct mr_file {
 };
 
 enum mr_fs_flags {
-    MR_FS_WRITE = 1,       /* else read only */
-    MR_FS_CREATE = 2,      /* if missing */
-    MR_FS_EXCLUSIVE = 4,   /* with CREATE: fails with EXISTS if it is there */
-    MR_FS_DIRECT = 8,      /* past the page cache; ignored where the file system refuses it */
-    MR_FS_SEQUENTIAL = 16, /* it will be read from front to back */
-    /* It is synced and leaves the page cache: what is read is on the disk, and stays. Without it a file
-     * may show what a killed process wrote and nobody synced, or what a failed sync has lost. */
-    MR_FS_FRESH = 32
+    MR_FS_WRITE = 1,      /* else read only */
+    MR_FS_CREATE = 2,     /* if missing */
+    MR_FS_EXCLUSIVE = 4,  /* with CREATE: fails with EXISTS if it is there */
+    MR_FS_DIRECT = 8,     /* past the page cache; ignored where the file system refuses it */
+    MR_FS_SEQUENTIAL = 16 /* it will be read from front to back */
 };
 
 struct mr_fs {

@@ -226,14 +226,6 @@ static mr_status posix_open(struct mr_fs *fs, const char *path, unsigned flags,
     file = file_new(fs, path, fd);
     file->aligned = flags & MR_FS_DIRECT;
     file->direct = direct;
-    if (flags & MR_FS_FRESH) {
-        mr_status status = posix_sync(&file->base, error);
-        if (status != MR_OK) {
-            posix_close(&file->base);
-            return status;
-        }
-        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* all is clean: it goes */
-    }
     *out = &file->base;
     return MR_OK;
 }

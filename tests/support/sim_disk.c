@@ -685,25 +685,6 @@ static mr_status open_or_create(struct sim_disk *disk, const char *path, unsigne
     return MR_OK;
 }
 
-/* Takes a failed sync's aftermath out of the page cache. */
-static mr_status freshen(struct sim_disk *disk, struct node *node, const char *path,
-                         mr_error *error)
-{
-    int failure = begin(disk, SIM_SYNC);
-
-    if (failure == STOPPED)
-        return refuse(error, failure, "sync", path);
-    if (failure == 0)
-        sync_node(node);
-    else
-        fail_sync(disk, node);
-    if (failure == 0 && node->differs) {
-        memcpy(node->visible, node->durable, (size_t)node->visible_bytes);
-        node->differs = false;
-    }
-    return failure == 0 ? MR_OK : refuse(error, failure, "sync", path);
-}
-
 static mr_status sim_open(struct mr_fs *fs, const char *path, unsigned flags, struct mr_file **out,
                           mr_error *error)
 {
@@ -714,8 +695,6 @@ static mr_status sim_open(struct mr_fs *fs, const char *path, unsigned flags, st
 
     pthread_mutex_lock(&disk->mutex);
     status = open_or_create(disk, path, flags, &node, error);
-    if (status == MR_OK && (flags & MR_FS_FRESH))
-        status = freshen(disk, disk->nodes[node], path, error);
     if (status == MR_OK) {
         file = file_new(disk, path, node);
         file->is_writable = flags & MR_FS_WRITE;
