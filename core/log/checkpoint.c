@@ -443,6 +443,10 @@ static mr_status write_checkpoint(struct mr_log *log, bool is_clean, mr_error *e
         doomed = NULL;
     }
     if (log->config.mutant != MR_MUTANT_SEGMENT_NOT_SYNCED) {
+        /* A flush that began before the capture may still be writing behind what was captured, in the
+         * same page: the sync has to come after it (G3). */
+        pthread_mutex_lock(&log->flush_turn);
+        pthread_mutex_unlock(&log->flush_turn);
         status = sync_segments(log, &checkpoint, error);
         if (status) {
             /* What was written since the last sync may be gone from the page cache: it is safe in

@@ -80,6 +80,7 @@ struct flush {
     struct block_job jobs[FLUSH_BLOCKS_MAX];
     uint32_t job_count;
     enum mr_codec_effort effort;
+    uint32_t padding; /* before the first block (G3) */
     size_t out_size;
 };
 
@@ -173,11 +174,19 @@ static void choose_effort(struct mr_log *log)
     }
 }
 
+/* Decided once: a checkpoint that comes in between waits for this flush before it syncs. */
+static uint32_t padding_of(struct mr_log *log, const struct mr_segment *segment)
+{
+    uint32_t padding;
+
+    pthread_mutex_lock(&log->flushing);
+    padding = mr_segment_padding(segment);
+    pthread_mutex_unlock(&log->flushing);
+    return padding;
+}
+
 static void compress(struct mr_log *log, struct flush *flush, const struct mr_segment *segment)
 {
-    flush->out_size = mr_segment_padding(segment);
-    reserve(&log->flush_out, &log->flush_out_capacity, SEGMENT_PAGE_BYTES);
-    memset(log->flush_out, 0, flush->out_size);
     choose_effort(log);
     flush->effort = log->effort;
     for (uint32_t i = 0; i < flush->job_count; i++) {
@@ -186,7 +195,7 @@ static void compress(struct mr_log *log, struct flush *flush, const struct mr_se
         mr_bytes runs;
 
         job->place.segment = segment->id;
-        job->place.offset = segment->bytes + flush->out_size;
+        job->place.offset = segment->bytes + flush->padding + flush->out_size;
         reserve(&log->flush_out, &log->flush_out_capacity,
                 flush->out_size + mr_block_bytes_max(job->place.block.raw_bytes));
         out = log->flush_out + flush->out_size;
@@ -296,7 +305,7 @@ static void enter(struct mr_log *log, struct mr_store *store, struct flush *flus
         if (job->place.block.last_ms > segment->last_ms)
             segment->last_ms = job->place.block.last_ms;
     }
-    segment->bytes += flush->out_size;
+    segment->bytes += flush->padding + flush->out_size;
     segment->is_dirty = true;
     atomic_fetch_add(&store->version, 1);
     pthread_mutex_unlock(&log->flushing);
@@ -321,14 +330,19 @@ static mr_status seal_if_full(struct mr_log *log, struct mr_store *store,
 {
     struct mr_block_place *places = NULL;
     size_t count = 0, capacity = 0;
-    struct mr_segment sealed = *segment;
+    struct mr_segment sealed;
     struct mr_tail *tail;
+    uint32_t padding;
     mr_status status;
 
     if (segment->bytes < log->config.segment_bytes &&
         segment->last_ms - segment->first_ms < store->roll_ms)
         return MR_OK;
 
+    pthread_mutex_lock(&log->flushing);
+    sealed = *segment;
+    padding = mr_segment_padding(segment);
+    pthread_mutex_unlock(&log->flushing);
     /* Tails come in the order of their ids and each has its places in order: they are sorted. */
     pthread_rwlock_rdlock(&log->stores_lock);
     for (size_t id = 0; (tail = mr_log_next_tail(log, store, &id));) {
@@ -341,7 +355,7 @@ static mr_status seal_if_full(struct mr_log *log, struct mr_store *store,
     }
     pthread_rwlock_unlock(&log->stores_lock);
 
-    status = mr_segment_seal(&sealed, log->directory_id, places, count, error);
+    status = mr_segment_seal(&sealed, padding, log->directory_id, places, count, error);
     mr_free(places);
     segment->is_ragged = sealed.is_ragged;
     if (status)
@@ -383,9 +397,10 @@ static mr_status flush_store(struct mr_log *log, struct mr_store *store, struct 
 
     if (status || !segment)
         return status;
+    flush->padding = padding_of(log, segment);
     compress(log, flush, segment);
     atomic_store(&log->flushed_ns, log->clock->monotonic_ns(log->clock));
-    status = mr_segment_append(segment, log->flush_out, flush->out_size, error);
+    status = mr_segment_append(segment, flush->padding, log->flush_out, flush->out_size, error);
     if (status)
         return status;
     enter(log, store, flush, segment);

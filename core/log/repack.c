@@ -111,7 +111,7 @@ static mr_status copy_blocks(struct repack *repack, mr_error *error)
     if (status)
         return status;
     qsort(repack->places, repack->place_count, sizeof *repack->places, compare_places);
-    return mr_segment_seal(&repack->made, repack->log->directory_id, repack->places,
+    return mr_segment_seal(&repack->made, 0, repack->log->directory_id, repack->places,
                            repack->place_count, error);
 }
 

@@ -100,20 +100,18 @@ uint32_t mr_segment_padding(const struct mr_segment *segment)
     return (uint32_t)(-segment->bytes % SEGMENT_PAGE_BYTES);
 }
 
-mr_status mr_segment_append(struct mr_segment *segment, const uint8_t *bytes, size_t size,
-                            mr_error *error)
+mr_status mr_segment_append(struct mr_segment *segment, uint32_t padding, const uint8_t *bytes,
+                            size_t size, mr_error *error)
 {
     struct mr_fs *fs = segment->file->fs;
-    /* Left as a hole: writing it would touch the page of what is durable (G3). */
-    uint32_t padding = mr_segment_padding(segment);
     mr_status status = MR_OK;
 
     if (segment->is_ragged)
         status = fs->truncate(segment->file, segment->bytes, error);
     if (status)
         return status;
-    status =
-        fs->write(segment->file, bytes + padding, size - padding, segment->bytes + padding, error);
+    /* The padding is left as a hole: writing it would touch the page of what is durable (G3). */
+    status = fs->write(segment->file, bytes, size, segment->bytes + padding, error);
     segment->is_ragged = status != MR_OK;
     return status;
 }
@@ -177,15 +175,13 @@ static void write_trailer(uint8_t trailer[SEGMENT_TRAILER_BYTES], uint64_t direc
     stamp(trailer, SEGMENT_TRAILER_BYTES, mr_segment_seed(directory_id, segment, offset));
 }
 
-mr_status mr_segment_seal(struct mr_segment *segment, uint64_t directory_id,
+mr_status mr_segment_seal(struct mr_segment *segment, uint32_t padding, uint64_t directory_id,
                           const struct mr_block_place *places, size_t place_count, mr_error *error)
 {
     size_t page_count = (place_count + SEGMENT_PAGE_ENTRIES - 1) / SEGMENT_PAGE_ENTRIES;
-    uint32_t padding = mr_segment_padding(segment);
-    size_t size = padding + page_count * SEGMENT_PAGE_BYTES + SEGMENT_TRAILER_BYTES;
+    size_t size = page_count * SEGMENT_PAGE_BYTES + SEGMENT_TRAILER_BYTES;
     uint64_t offset = segment->bytes + padding;
-    uint8_t *bytes = mr_alloc_zero(1, size);
-    uint8_t *pages = bytes + padding;
+    uint8_t *pages = mr_alloc_zero(1, size);
     mr_status status;
 
     for (size_t page = 0; page < page_count; page++) {
@@ -204,11 +200,11 @@ mr_status mr_segment_seal(struct mr_segment *segment, uint64_t directory_id,
     write_trailer(pages + page_count * SEGMENT_PAGE_BYTES, directory_id, segment->id,
                   (uint32_t)page_count, offset);
 
-    status = mr_segment_append(segment, bytes, size, error);
-    mr_free(bytes);
+    status = mr_segment_append(segment, padding, pages, size, error);
+    mr_free(pages);
     if (status)
         return status;
-    segment->bytes += size;
+    segment->bytes = offset + size;
     segment->page_count = (uint32_t)page_count;
     segment->is_sealed = true;
     segment->is_dirty = true;

@@ -70,15 +70,15 @@ bool mr_segment_header_is_good(const uint8_t page[SEGMENT_HEADER_BYTES], uint64_
                                uint32_t stream, uint32_t id);
 
 /* Writes index and trailer for these places, sorted by log and number, behind segment->bytes. */
-mr_status mr_segment_seal(struct mr_segment *segment, uint64_t directory_id,
+mr_status mr_segment_seal(struct mr_segment *segment, uint32_t padding, uint64_t directory_id,
                           const struct mr_block_place *places, size_t place_count, mr_error *error);
 
 /* How many zeros go before what is appended next (G3). */
 uint32_t mr_segment_padding(const struct mr_segment *segment);
 
-/* Writes bytes that begin with the padding behind what is there; segment->bytes stays. */
-mr_status mr_segment_append(struct mr_segment *segment, const uint8_t *bytes, size_t size,
-                            mr_error *error);
+/* Writes bytes behind what is there and so many zeros (a hole); segment->bytes stays. */
+mr_status mr_segment_append(struct mr_segment *segment, uint32_t padding, const uint8_t *bytes,
+                            size_t size, mr_error *error);
 
 /* Reads the block header at *offset, or skips zeros to the one behind them. *found is false at end or
  * where neither is there. */

@@ -105,7 +105,9 @@ static int by_log_and_number(const void *left, const void *right)
 static void seal(struct fixture *f)
 {
     qsort(f->places, f->place_count, sizeof f->places[0], by_log_and_number);
-    assert_int_equal(mr_segment_seal(&f->segment, ID, f->places, f->place_count, NULL), MR_OK);
+    assert_int_equal(mr_segment_seal(&f->segment, mr_segment_padding(&f->segment), ID, f->places,
+                                     f->place_count, NULL),
+                     MR_OK);
 }
 
 static void flip(struct fixture *f, uint64_t bit)
@@ -410,7 +412,8 @@ static void sealing_changes_nothing_before_it(void **state)
         add_block(f, (mr_log_id)i, 700);
     assert_int_equal(mr_fs_read_all(f->fs, PATH, 1u << 20, &before, &before_size, NULL), MR_OK);
     sim_disk_fail(f->disk, SIM_WRITE, 1, ENOSPC, false);
-    assert_int_equal(mr_segment_seal(&f->segment, ID, f->places, f->place_count, NULL),
+    assert_int_equal(mr_segment_seal(&f->segment, mr_segment_padding(&f->segment), ID, f->places,
+                                     f->place_count, NULL),
                      MR_NO_SPACE);
     assert_false(f->segment.is_sealed);
     assert_int_equal(f->segment.bytes, before_size);
