@@ -154,6 +154,7 @@ needs_format := lint
 needs_ci    := test lint fuzz
 needs_deps  := test lint fuzz
 needs_test-crash := test
+needs_interop := test interop
 
 .PHONY: deps
 deps:                                       ## install the packages that are missing, saying which
@@ -165,7 +166,7 @@ picked = $(if $T,$(foreach t,$1,$(if $(findstring $T,$(notdir $t)),$t)),$1)
 run    = CC='$(CC)' CXX='$(CXX)' TEST_CFLAGS='$(MODE_$(BUILD)) $(CFLAGS)' BUILD=$(BUILD) \
          O='$O' MILLRACE='$(abspath $(program))' tests/run.sh
 
-.PHONY: test test-crash demo bench fuzz run-fuzzers cover run-cover
+.PHONY: test test-crash interop demo bench fuzz run-fuzzers cover run-cover
 chosen       := $(call picked,$(tests) $(replays) $(shells))
 chosen_crash := $(filter $O/tests/crash/%,$(chosen))
 
@@ -176,6 +177,9 @@ test: | $(if $(filter-out $O/tests/unit/% $O/tests/fuzz/%,$(chosen)),all)
 
 test-crash: $(chosen_crash) | all           ## many more simulated power cuts: CASES=1000000, MR_SEED=
 	$(Q)MR_CASES=$(CASES) TEST_TIMEOUT=86400 $(run) $^
+
+interop: all                                ## real AWS clients against the server (installs them in build/; T=name picks some)
+	$(Q)T='$T' O='$O' MILLRACE='$(abspath $(program))' tests/interop/run.sh
 
 demo: all                                   ## the main job on real data, in under a minute
 	$(Q)MILLRACE='$(abspath $(program))' tools/labs/demo.sh

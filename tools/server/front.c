@@ -19,14 +19,15 @@ static bool is_text(mr_bytes bytes, const char *text)
 /* Cuts off and returns what is before the first of the separators; false: nothing is left. */
 static bool take_part(mr_bytes *rest, const char *separators, mr_bytes *part)
 {
-    const char *at = rest->data, *end = at + rest->size, *stop = at;
+    const char *at = rest->data;
+    size_t size = 0;
 
     if (!at)
         return false;
-    while (stop < end && !strchr(separators, *stop))
-        stop++;
-    *part = (mr_bytes){at, (size_t)(stop - at)};
-    *rest = stop < end ? (mr_bytes){stop + 1, (size_t)(end - stop - 1)} : (mr_bytes){0};
+    while (size < rest->size && !strchr(separators, at[size]))
+        size++;
+    *part = (mr_bytes){at, size};
+    *rest = size < rest->size ? (mr_bytes){at + size + 1, rest->size - size - 1} : (mr_bytes){0};
     return true;
 }
 

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# L2: the course lab of three records of one user. millrace reads them afterwards: $1 is what to run.
+set -uo pipefail
+
+same() { # NAME WANTED GOT
+    if [ "$2" = "$3" ]; then echo "ok - lab, DemoStream: $1"; else
+        printf 'not ok - lab, DemoStream: %s\n    wanted: %s\n    got: %s\n' "$1" "$2" "$3"
+    fi
+}
+
+if [ "${1:-}" = put ]; then
+    aws kinesis create-stream --stream-name DemoStream --shard-count 1
+    aws kinesis wait stream-exists --stream-name DemoStream
+    for text in 'user signup' 'user login' 'user logout'; do
+        aws kinesis put-record --stream-name DemoStream --partition-key user1 --data "$text" > /dev/null
+    done
+    same "one shard" shardId-000000000000 "$(aws kinesis describe-stream --stream-name DemoStream \
+        --query 'StreamDescription.Shards[].ShardId' --output text)"
+    iterator=$(aws kinesis get-shard-iterator --stream-name DemoStream --shard-id shardId-000000000000 \
+        --shard-iterator-type TRIM_HORIZON --query ShardIterator --output text)
+    same "records in order, decoded by hand" 'user signup,user login,user logout,' \
+        "$(aws kinesis get-records --shard-iterator "$iterator" --query 'Records[].[Data]' --output text |
+            while read -r data; do base64 -d <<< "$data" && printf ,; done)"
+else # the server has ended: its directory is ours
+    same "millrace tail prints them decoded" 'user signup,user login,user logout,' \
+        "$("$MILLRACE" tail DemoStream -F '%v,')"
+fi

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Real clients against millrace serve: AWS CLI v1, boto3 and the AWS SDK for JavaScript v3, over plain
+# connections and TLS; the labs and the papercuts. Needs MILLRACE and O; T picks scripts by name. The
+# clients are installed below O, once.
+set -uo pipefail
+
+here=$PWD/tests/interop clients=$PWD/$O/interop
+[ "${O#/}" = "$O" ] || clients=$O/interop
+work=$(mktemp -d)
+server=''
+trap '[ -z "$server" ] || kill -9 "$server" 2> /dev/null; rm -rf "$work"' EXIT
+
+install_clients() {
+    mkdir -p "$clients"
+    [ -x "$clients/venv/bin/aws" ] || {
+        echo "installing awscli and boto3"
+        python3 -m venv "$clients/venv" && "$clients/venv/bin/pip" -q install awscli boto3 || return
+    }
+    [ -d "$clients/node_modules/@aws-sdk/client-kinesis" ] || {
+        echo "installing @aws-sdk/client-kinesis"
+        npm install --silent --no-fund --no-audit --prefix "$clients" @aws-sdk/client-kinesis
+    }
+}
+
+# start ARGUMENT...: a server on a free port, http and https
+start() {
+    local line
+
+    "$MILLRACE" serve --port 0 --json --tls-cert "$work/cert.pem" --tls-key "$work/key.pem" "$@" \
+        > "$work/said" 2>> "$work/log" &
+    server=$!
+    read -r line < "$work/said"
+    port=$(sed -E 's/.*"port":([0-9]+).*/\1/' <<< "$line")
+    export AWS_ENDPOINT_URL=http://127.0.0.1:$port
+}
+
+stop() { # SIGNAL
+    kill "-$1" "$server"
+    wait "$server" 2> /dev/null
+    server=''
+}
+
+picked() { # NAME
+    [[ $1 = *"${T:-}"* ]]
+}
+
+# run NAME COMMAND...: one script, whose lines count; so does its end
+run() {
+    picked "$1" || return 0
+    "${@:2}" > "$work/out" 2>&1 < /dev/null || echo "not ok - $1: ended with $?" >> "$work/out"
+    grep -v '^ok' "$work/out"
+    echo "$1: $(grep -c '^ok' "$work/out") ok"
+    cat "$work/out" >> "$work/all"
+}
+
+install_clients || exit
+openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" -days 2 \
+    -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 2> "$work/log" || exit
+mkfifo "$work/said"
+touch "$work/all"
+export PATH=$clients/venv/bin:$PATH MILLRACE MILLRACE_DATA=$work/data
+export AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
+export AWS_PAGER='' AWS_CA_BUNDLE=$work/cert.pem NODE_EXTRA_CA_CERTS=$work/cert.pem NODE_NO_WARNINGS=1
+unset AWS_PROFILE AWS_SESSION_TOKEN
+
+start --limits off
+for scheme in http https; do
+    url=$scheme://127.0.0.1:$port
+    run "boto3-$scheme" python "$here/operations.py" "$url" "boto3-$scheme"
+    run "js-$scheme" env -C "$clients" node "$here/operations.mjs" "$url" "js-$scheme"
+    run "cli-$scheme" env AWS_ENDPOINT_URL="$url" "$here/cli.sh" "cli-$scheme"
+done
+run papercuts python "$here/papercuts.py" "http://127.0.0.1:$port"
+run lab-reshard python "$here/lab_reshard.py" "http://127.0.0.1:$port"
+run lab-demo-put "$here/lab_demo.sh" put
+if picked kill; then
+    python "$here/kill.py" put "http://127.0.0.1:$port" "$work/acknowledged" &
+    loader=$!
+    until [ "$(wc -l < "$work/acknowledged" || echo 0)" -ge 2000 ]; do kill -0 $loader || break; done 2> /dev/null
+    stop KILL
+    wait $loader
+    start --limits off
+    run kill python "$here/kill.py" look "http://127.0.0.1:$port" "$work/acknowledged"
+fi
+stop TERM
+run lab-demo-tail "$here/lab_demo.sh" tail
+start --state-delay 5000
+run lab-cli "$here/lab_cli.sh"
+stop TERM
+
+passed=$(grep -c '^ok' "$work/all") failed=$(grep -c '^not ok' "$work/all")
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
