@@ -42,7 +42,8 @@ struct mr_local_subscription {
     pthread_mutex_t lock;
     pthread_cond_t is_quiet;
     enum stage stage;
-    bool wants_ready, is_ringing, is_rung, is_last, is_superseded, is_closing;
+    bool wants_ready, is_rung, is_last, is_superseded, is_closing;
+    uint32_t ringing_count; /* calls of ready() under way: one may bring the next before it ends */
     struct mr_refusal refusal; /* of the end */
 
     struct mr_alarm alarm;
@@ -284,12 +285,16 @@ static void work(struct mr_job *job)
     subscription->stage = fetched == FETCHED_END ? ENDED : PREPARED;
     rings = subscription->wants_ready && !subscription->is_closing;
     subscription->wants_ready = false;
-    subscription->is_ringing = rings;
+    subscription->ringing_count += rings;
+    if (!rings)
+        pthread_cond_broadcast(&subscription->is_quiet);
     pthread_mutex_unlock(&subscription->lock);
-    if (rings)
-        subscription->subscription.ready(subscription->subscription.ready_context);
+    if (!rings)
+        return; /* who closes it waits for fetching and ringing only: it may be gone by now */
+
+    subscription->subscription.ready(subscription->subscription.ready_context);
     pthread_mutex_lock(&subscription->lock);
-    subscription->is_ringing = false;
+    subscription->ringing_count--;
     pthread_cond_broadcast(&subscription->is_quiet);
     pthread_mutex_unlock(&subscription->lock);
 }
@@ -336,7 +341,7 @@ static void close_subscription(struct mr_subscription *base)
     take_off(subscription);
     pthread_mutex_lock(&subscription->lock);
     subscription->is_closing = true;
-    while (subscription->stage == FETCHING || subscription->is_ringing)
+    while (subscription->stage == FETCHING || subscription->ringing_count > 0)
         pthread_cond_wait(&subscription->is_quiet, &subscription->lock);
     pthread_mutex_unlock(&subscription->lock);
     mr_alarm_stop(subscription->local->alarms, &subscription->alarm);
