@@ -171,6 +171,6 @@ struct mr_chunk *mr_tail_drop_first(struct mr_tail *tail)
     else
         tail->last = NULL;
     tail->dropped_number = chunk->last_number;
-    chunk->next = NULL;
+    /* next stays: the flusher may still walk along the chunks that it holds. */
     return chunk;
 }
