@@ -306,6 +306,7 @@ static void enter(struct mr_log *log, struct mr_store *store, struct flush *flus
             segment->last_ms = job->place.block.last_ms;
     }
     segment->bytes += flush->padding + flush->out_size;
+    segment->is_ragged = false;
     segment->is_dirty = true;
     atomic_fetch_add(&store->version, 1);
     pthread_mutex_unlock(&log->flushing);
@@ -322,6 +323,13 @@ static void release(struct flush *flush)
         }
         mr_tail_release(flush->jobs[i].tail);
     }
+}
+
+static void set_ragged(struct mr_log *log, struct mr_segment *segment)
+{
+    pthread_mutex_lock(&log->flushing);
+    segment->is_ragged = true;
+    pthread_mutex_unlock(&log->flushing);
 }
 
 /* Writes index and trailer when the segment is full or spans its time, and empties the places. */
@@ -357,13 +365,15 @@ static mr_status seal_if_full(struct mr_log *log, struct mr_store *store,
 
     status = mr_segment_seal(&sealed, padding, log->directory_id, places, count, error);
     mr_free(places);
-    segment->is_ragged = sealed.is_ragged;
-    if (status)
+    if (status) {
+        set_ragged(log, segment);
         return status;
+    }
 
     pthread_mutex_lock(&log->flushing);
     pthread_rwlock_rdlock(&log->stores_lock);
     *segment = sealed;
+    segment->is_ragged = false;
     for (size_t id = 0; (tail = mr_log_next_tail(log, store, &id));) {
         pthread_mutex_lock(&tail->lock);
         tail->place_count = tail->place_capacity = 0;
@@ -401,8 +411,10 @@ static mr_status flush_store(struct mr_log *log, struct mr_store *store, struct 
     compress(log, flush, segment);
     atomic_store(&log->flushed_ns, log->clock->monotonic_ns(log->clock));
     status = mr_segment_append(segment, flush->padding, log->flush_out, flush->out_size, error);
-    if (status)
+    if (status) {
+        set_ragged(log, segment);
         return status;
+    }
     enter(log, store, flush, segment);
     return seal_if_full(log, store, segment, error);
 }

@@ -111,9 +111,7 @@ mr_status mr_segment_append(struct mr_segment *segment, uint32_t padding, const 
     if (status)
         return status;
     /* The padding is left as a hole: writing it would touch the page of what is durable (G3). */
-    status = fs->write(segment->file, bytes, size, segment->bytes + padding, error);
-    segment->is_ragged = status != MR_OK;
-    return status;
+    return fs->write(segment->file, bytes, size, segment->bytes + padding, error);
 }
 
 static bool is_zero(const uint8_t *bytes, size_t size)
