@@ -296,8 +296,8 @@ typedef struct mr_put_result {
  * Puts a batch and blocks until its records are as durable as config.sync says, and readable. Good
  * records are stored even where others are refused: MR_OK means that results[] is filled, look at
  * each status. Stored together or not at all after a crash. NOT_FOUND, LIMIT (the batch is over
- * MR_BATCH_BYTES_MAX), IO and NO_SPACE (nothing was stored), BUSY (nothing was stored: the disk did
- * not keep up for 30 s).
+ * MR_BATCH_BYTES_MAX), NO_SPACE and BUSY (nothing was stored: the disk is full, or did not keep up
+ * for 30 s), IO (refused, or its write failed: of the latter the next opening may find all or nothing).
  */
 mr_status mr_put_records(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
                          mr_put_result *results, mr_error *error);
