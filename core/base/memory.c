@@ -53,3 +53,13 @@ void mr_free(void *memory)
 {
     free(memory);
 }
+
+uint8_t *mr_scratch(uint8_t **bytes, size_t *capacity, size_t needed)
+{
+    if (*capacity < needed) {
+        mr_free(*bytes);
+        *capacity = needed + needed / 4;
+        *bytes = mr_alloc(*capacity);
+    }
+    return *bytes;
+}

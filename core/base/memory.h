@@ -3,6 +3,7 @@
 #define MR_BASE_MEMORY_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* All return memory or call the out-of-memory handler (see mr_on_out_of_memory). */
 void *mr_alloc(size_t bytes);
@@ -10,6 +11,10 @@ void *mr_alloc_zero(size_t count, size_t bytes);
 void *mr_resize(void *memory, size_t bytes);
 char *mr_copy_text(const char *text);
 void mr_free(void *memory); /* NULL is allowed */
+
+/* Makes *bytes hold at least `needed`, forgetting what was in it where it has to grow; returns it. Start
+ * from NULL and 0, release *bytes with mr_free(). */
+uint8_t *mr_scratch(uint8_t **bytes, size_t *capacity, size_t needed);
 
 /* Calls the handler; for other sources of memory than malloc. */
 _Noreturn void mr_out_of_memory(size_t bytes);

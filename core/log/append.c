@@ -8,9 +8,8 @@
 
 #include <inttypes.h>
 
-void mr_group_reset(struct mr_log *log, struct mr_group *group)
+void mr_group_reset(struct mr_group *group)
 {
-    (void)log;
     if (group->used > GROUP_BYTES_GOOD + JOURNAL_PAGE_BYTES)
         mr_pages_forget(group->bytes + GROUP_BYTES_GOOD, GROUP_BYTES_MAX - GROUP_BYTES_GOOD);
     group->used = GROUP_HEADER_BYTES;

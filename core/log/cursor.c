@@ -505,15 +505,6 @@ again:
     return MR_NOT_FOUND;
 }
 
-static void reserve_bytes(uint8_t **bytes, size_t *capacity, size_t needed)
-{
-    if (*capacity >= needed)
-        return;
-    mr_free(*bytes);
-    *capacity = needed + needed / 8;
-    *bytes = mr_alloc(*capacity);
-}
-
 /* Reads the block at cursor->place and makes it the source. */
 static mr_status enter_block(struct mr_log_cursor *cursor, mr_error *error)
 {
@@ -524,7 +515,7 @@ static mr_status enter_block(struct mr_log_cursor *cursor, mr_error *error)
     mr_status status;
 
     leave_source(cursor);
-    reserve_bytes(&cursor->stored, &cursor->stored_capacity, size);
+    mr_scratch(&cursor->stored, &cursor->stored_capacity, size);
     status = cursor->file->fs->read(cursor->file, cursor->stored, size, place->offset, &got, error);
     if (status)
         return status;
@@ -535,7 +526,7 @@ static mr_status enter_block(struct mr_log_cursor *cursor, mr_error *error)
         return damaged(cursor, error);
     take_codec(cursor);
     if (block.is_compressed)
-        reserve_bytes(&cursor->raw, &cursor->raw_capacity, block.raw_bytes);
+        mr_scratch(&cursor->raw, &cursor->raw_capacity, block.raw_bytes);
     if (!mr_block_read(cursor->codec, &block, cursor->stored,
                        mr_segment_seed(cursor->log->directory_id, cursor->segment, place->offset),
                        cursor->raw, &runs))

@@ -231,7 +231,7 @@ static mr_status active_segment(struct mr_log *log, struct mr_store *store,
         status = log->fs->make_directory(log->fs, path, error);
         if (status && status != MR_EXISTS)
             goto out;
-        log->has_new_store = true;
+        store->is_new = false;
     }
     status = mr_segment_create(&made, log->fs, log->directory, log->directory_id, store->stream,
                                log->next_segment, error);

@@ -55,7 +55,7 @@ struct mr_store {
     uint32_t segment_count, segment_capacity;
     _Atomic uint64_t version; /* grows when places move: a reader that found nothing looks again */
     int64_t roll_ms;          /* a segment is sealed when its records span that much */
-    bool is_new;              /* its folder is not yet known to be durable */
+    bool is_new;              /* its folder has not been made in this life */
     struct mr_tail *ready;    /* tails with complete blocks */
 };
 
@@ -131,7 +131,6 @@ struct mr_log {
     uint8_t *flush_raw, *flush_out;
     size_t flush_raw_capacity, flush_out_capacity;
     uint32_t next_segment;
-    bool has_new_store; /* DIR/s is not yet known to be durable with its folders */
     struct mr_doomed *doomed;
 
     /* checkpoint */
@@ -180,7 +179,7 @@ void mr_log_set_hitch(struct mr_log *log, struct mr_hitch *hitch, mr_status stat
                       const mr_error *error);
 
 /* ---- append.c ---- */
-void mr_group_reset(struct mr_log *log, struct mr_group *group);
+void mr_group_reset(struct mr_group *group);
 uint64_t mr_log_memory_max(struct mr_log *log);
 void mr_log_make_room(struct mr_log *log); /* wakes one that waits for room; sequencer held */
 

@@ -377,7 +377,7 @@ static struct mr_log *new_log(const struct mr_log_config *config)
         struct mr_group *group = &log->groups[i];
 
         group->bytes = mr_pages_take(GROUP_BYTES_MAX);
-        mr_group_reset(log, group);
+        mr_group_reset(group);
         group->next = log->free;
         log->free = group;
     }

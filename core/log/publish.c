@@ -156,7 +156,7 @@ static void give_back(struct mr_log *log, struct mr_group *group)
     uint64_t live_bytes;
     bool wake;
 
-    mr_group_reset(log, group);
+    mr_group_reset(group);
     pthread_mutex_lock(&log->sequencer);
     group->next = log->free;
     log->free = group;

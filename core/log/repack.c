@@ -24,16 +24,6 @@ struct repack {
     size_t stored_capacity, raw_capacity, out_capacity;
 };
 
-static uint8_t *room(uint8_t **bytes, size_t *capacity, size_t needed)
-{
-    if (*capacity < needed) {
-        mr_free(*bytes);
-        *capacity = needed + needed / 4;
-        *bytes = mr_alloc(*capacity);
-    }
-    return *bytes;
-}
-
 /* Puts come first: repacking begins, and goes on, only while nothing has been flushed for a while. */
 static bool is_idle(struct mr_log *log)
 {
@@ -54,8 +44,8 @@ static mr_status copy_block(struct repack *repack, const struct mr_block *old, u
     mr_bytes runs;
     mr_status status;
 
-    room(&repack->stored, &repack->stored_capacity, size);
-    room(&repack->raw, &repack->raw_capacity, old->raw_bytes);
+    mr_scratch(&repack->stored, &repack->stored_capacity, size);
+    mr_scratch(&repack->raw, &repack->raw_capacity, old->raw_bytes);
     status = log->fs->read(repack->from, repack->stored, size, offset, &got, error);
     if (status)
         return status;
@@ -63,7 +53,7 @@ static mr_status copy_block(struct repack *repack, const struct mr_block *old, u
                                      mr_segment_seed(log->directory_id, repack->old.id, offset),
                                      repack->raw, &runs))
         return mr_fail(error, MR_CORRUPT, "a block is damaged");
-    room(&repack->out, &repack->out_capacity, mr_block_bytes_max(runs.size));
+    mr_scratch(&repack->out, &repack->out_capacity, mr_block_bytes_max(runs.size));
     size = mr_block_write(repack->codec, MR_CODEC_SMALL, &place.block, runs,
                           mr_segment_seed(log->directory_id, repack->made.id, place.offset),
                           repack->out);

@@ -192,16 +192,6 @@ struct segment_check {
     size_t stored_capacity, raw_capacity;
 };
 
-static uint8_t *room(uint8_t **bytes, size_t *capacity, size_t needed)
-{
-    if (*capacity < needed) {
-        mr_free(*bytes);
-        *capacity = needed * 2;
-        *bytes = mr_alloc(*capacity);
-    }
-    return *bytes;
-}
-
 /* Every record of the block: lengths, counts and the order of numbers (L2). */
 static bool runs_are_good(struct verify *verify, const struct mr_block *block, mr_bytes bytes)
 {
@@ -263,8 +253,8 @@ static bool check_block(struct segment_check *check, uint64_t end, uint64_t *off
         return true; /* zeros up to the end */
     place.offset = *offset;
     size = BLOCK_HEADER_BYTES + (size_t)place.block.stored_bytes;
-    room(&check->stored, &check->stored_capacity, size);
-    room(&check->raw, &check->raw_capacity, place.block.raw_bytes);
+    mr_scratch(&check->stored, &check->stored_capacity, size);
+    mr_scratch(&check->raw, &check->raw_capacity, place.block.raw_bytes);
     if (check->file->fs->read(check->file, check->stored, size, *offset, &got, NULL) ||
         got < size ||
         !mr_block_read(verify->codec, &place.block, check->stored,
