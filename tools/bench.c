@@ -261,40 +261,40 @@ static mr_status measure(const struct mr_bench_options *options, const char *dir
     return status;
 }
 
-enum mr_exit mr_command_bench(struct mr_call *call)
+enum mr_exit mr_command_bench(struct mr_cli *cli)
 {
-    const struct mr_bench_options *options = call->options;
+    const struct mr_bench_options *options = cli->options;
     char directory[MR_PATH_BYTES];
     struct figures f = {0};
     enum mr_exit code;
     mr_status status;
 
     if (options->seconds < 1 || options->seconds > 3600)
-        return mr_call_misused(call, "--seconds is 1 to 3600");
+        return mr_cli_misused(cli, "--seconds is 1 to 3600");
     if (options->batch < 1 || options->batch > 10000 || options->bytes > MR_RECORD_BYTES_MAX ||
         options->batch * (options->bytes + 80) > MR_BATCH_BYTES_MAX)
-        return mr_call_misused(call, "a batch is 1 to 10000 records and at most 12 MiB");
+        return mr_cli_misused(cli, "a batch is 1 to 10000 records and at most 12 MiB");
     if (options->in_flight < 1 || options->in_flight > 4096)
-        return mr_call_misused(call, "--in-flight is 1 to 4096");
+        return mr_cli_misused(cli, "--in-flight is 1 to 4096");
     if (options->shards < 1 || options->shards > 100000)
-        return mr_call_misused(call, "--shards is 1 to 100000");
-    code = mr_call_place(call);
+        return mr_cli_misused(cli, "--shards is 1 to 100000");
+    code = mr_cli_place(cli);
     if (code)
         return code;
-    snprintf(directory, sizeof directory, "%.*s.bench-XXXXXX", MR_PATH_BYTES - 16, call->directory);
+    snprintf(directory, sizeof directory, "%.*s.bench-XXXXXX", MR_PATH_BYTES - 16, cli->directory);
     if (!mkdtemp(directory)) {
-        mr_fail_os(&call->error, errno, "cannot make the folder %s", directory);
-        return mr_call_failed(call, NULL);
+        mr_fail_os(&cli->error, errno, "cannot make the folder %s", directory);
+        return mr_cli_failed(cli, NULL);
     }
     mr_say("measuring beside %s, %llu batches of %llu x %llu B under way, %llu shards ...",
-           call->directory, (unsigned long long)options->in_flight,
+           cli->directory, (unsigned long long)options->in_flight,
            (unsigned long long)options->batch, (unsigned long long)options->bytes,
            (unsigned long long)options->shards);
-    status = measure(options, directory, &f, &call->error);
+    status = measure(options, directory, &f, &cli->error);
     remove_tree(directory);
     if (status)
-        return mr_call_failed(call, NULL);
-    if (call->common->json)
+        return mr_cli_failed(cli, NULL);
+    if (cli->common->json)
         print_json(&f);
     else
         print(&f);

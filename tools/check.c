@@ -75,15 +75,15 @@ static void print_totals(struct check *check, const struct mr_log_verify_totals 
                mr_colour_off(stdout));
 }
 
-static mr_status verify(struct mr_call *call, struct check *check,
+static mr_status verify(struct mr_cli *cli, struct check *check,
                         struct mr_log_verify_totals *totals)
 {
     mr_status status;
 
     do
-        status = mr_log_verify(mr_fs_posix(), call->directory, report, show_progress, check, totals,
-                               &call->error);
-    while (status && mr_call_waits(call));
+        status = mr_log_verify(mr_fs_posix(), cli->directory, report, show_progress, check, totals,
+                               &cli->error);
+    while (status && mr_cli_waits(cli));
     mr_progress_hide();
     if (!status)
         print_totals(check, totals);
@@ -108,7 +108,7 @@ static void note_cost(void *context, const char *line)
 }
 
 /* Opens the directory around what is damaged in the journal, and closes it: then it is whole. */
-static mr_status repair(struct mr_call *call, struct check *check)
+static mr_status repair(struct mr_cli *cli, struct check *check)
 {
     struct mr_engine_config config = MR_ENGINE_CONFIG_DEFAULT;
     struct mr_engine_world world = {.salvage = true};
@@ -118,7 +118,7 @@ static mr_status repair(struct mr_call *call, struct check *check)
     config.diag = note_cost;
     config.diag_context = check;
     mr_say("repairing: opening around the damage ...");
-    status = mr_engine_open_with(&engine, call->directory, &config, &world, &call->error);
+    status = mr_engine_open_with(&engine, cli->directory, &config, &world, &cli->error);
     if (status)
         return status;
     mr_engine_close(engine);
@@ -127,30 +127,30 @@ static mr_status repair(struct mr_call *call, struct check *check)
     return MR_OK;
 }
 
-enum mr_exit mr_command_check(struct mr_call *call)
+enum mr_exit mr_command_check(struct mr_cli *cli)
 {
-    const struct mr_check_options *options = call->options;
-    struct check check = {.json = call->common->json, .line = MR_JSON_LINE};
+    const struct mr_check_options *options = cli->options;
+    struct check check = {.json = cli->common->json, .line = MR_JSON_LINE};
     struct mr_log_verify_totals totals = {0};
-    enum mr_exit code = mr_call_find(call);
+    enum mr_exit code = mr_cli_find(cli);
     mr_status status;
 
     if (code)
         return code;
-    status = verify(call, &check, &totals);
+    status = verify(cli, &check, &totals);
     if (!status && options->repair && totals.damage_count == 0) {
         mr_say("there is nothing to repair");
     } else if (!status && options->repair) {
-        status = repair(call, &check);
+        status = repair(cli, &check);
         if (!status)
-            status = verify(call, &check, &totals);
+            status = verify(cli, &check, &totals);
         if (!status && totals.damage_count)
             mr_say("what is still damaged cannot be repaired: readers name it and go on behind it");
     } else if (!status && totals.damage_count) {
-        mr_say("try: millrace --data %s check --repair   on a copy first", call->directory);
+        mr_say("try: millrace --data %s check --repair   on a copy first", cli->directory);
     }
     mr_pack_fini(&check.line.pack);
     if (status)
-        return mr_call_failed(call, NULL);
+        return mr_cli_failed(cli, NULL);
     return totals.damage_count ? MR_EXIT_FAILED : MR_EXIT_OK;
 }

@@ -1,5 +1,5 @@
 /*
- * command.h - what a command gets and what it may call.
+ * command.h - what a command gets and what it may cli.
  *
  * A command is one function in a file of its name, and an entry of commands.def. It returns its
  * exit code, having said on stderr what went wrong and what to do next.
@@ -34,14 +34,14 @@ struct mr_common_options {
 #include "commands.def"
 /* clang-format on */
 
-struct mr_call {
+struct mr_cli {
     const struct mr_command *command;
     const struct mr_common_options *common;
     const void *options; /* of the command's own type */
     char *const *arguments;
     size_t argument_count;
     char directory[MR_PATH_BYTES]; /* the data directory */
-    mr_engine *engine;             /* from mr_call_open() to the end of the command */
+    mr_engine *engine;             /* from mr_cli_open() to the end of the command */
     mr_error error;                /* for the command's calls */
     unsigned waited_ms;            /* for another process to leave the directory */
 };
@@ -57,39 +57,39 @@ struct mr_command {
     const struct mr_option *options;
     const struct mr_example *examples;
     const char *note;
-    enum mr_exit (*run)(struct mr_call *call);
+    enum mr_exit (*run)(struct mr_cli *cli);
 };
 
 extern const struct mr_command mr_commands[];
 extern const struct mr_option mr_common_option_table[];
 
-#define COMMAND(name, ...) enum mr_exit mr_command_##name(struct mr_call *call);
+#define COMMAND(name, ...) enum mr_exit mr_command_##name(struct mr_cli *cli);
 #include "commands.def"
 
 /* NULL if there is none; then *guess (may be NULL) is the nearest name or "". */
 const struct mr_command *mr_command_of(const char *name, const char **guess);
 void mr_help_print(const struct mr_command *command);
 
-/* Whatever fails in these has been said. Fills call->directory from --data, MILLRACE_DATA or
+/* Whatever fails in these has been said. Fills cli->directory from --data, MILLRACE_DATA or
  * ~/.local/share/millrace: */
-enum mr_exit mr_call_place(struct mr_call *call); /* makes the folders above it */
-enum mr_exit mr_call_find(struct mr_call *call);  /* NOT_FOUND when it is missing */
+enum mr_exit mr_cli_place(struct mr_cli *cli); /* makes the folders above it */
+enum mr_exit mr_cli_find(struct mr_cli *cli);  /* NOT_FOUND when it is missing */
 /* and opens its engine; `make`: makes it when it is missing. */
-enum mr_exit mr_call_open(struct mr_call *call, bool make);
-enum mr_exit mr_call_open_as(struct mr_call *call, bool make, struct mr_engine_config *config);
+enum mr_exit mr_cli_open(struct mr_cli *cli, bool make);
+enum mr_exit mr_cli_open_as(struct mr_cli *cli, bool make, struct mr_engine_config *config);
 
 /* After a failed opening: true, a moment later, when it was LOCKED and is worth another try. */
-bool mr_call_waits(struct mr_call *call);
+bool mr_cli_waits(struct mr_cli *cli);
 
-/* Says call->error, with the next step for it, and returns the exit code. stream may be NULL. */
-enum mr_exit mr_call_failed(struct mr_call *call, const char *stream);
+/* Says cli->error, with the next step for it, and returns the exit code. stream may be NULL. */
+enum mr_exit mr_cli_failed(struct mr_cli *cli, const char *stream);
 
 /* Says what is wrong with the command line. */
-__attribute__((format(printf, 2, 3))) enum mr_exit mr_call_misused(struct mr_call *call,
-                                                                   const char *format, ...);
+__attribute__((format(printf, 2, 3))) enum mr_exit mr_cli_misused(struct mr_cli *cli,
+                                                                  const char *format, ...);
 
 /* Reads an argument as a shard; whatever fails has been said. */
-enum mr_exit mr_call_shard(struct mr_call *call, const char *text, mr_shard_id *shard);
+enum mr_exit mr_cli_shard(struct mr_cli *cli, const char *text, mr_shard_id *shard);
 
 /* ^C, a polite kill and a closed pipe as questions, not as ends: a command that goes on for long
  * asks, finishes what it has begun, and returns. */

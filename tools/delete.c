@@ -17,23 +17,23 @@ static bool is_meant(const struct mr_stream_info *info)
     return fgets(answer, sizeof answer, stdin) && (*answer == 'y' || *answer == 'Y');
 }
 
-enum mr_exit mr_command_delete(struct mr_call *call)
+enum mr_exit mr_command_delete(struct mr_cli *cli)
 {
-    const struct mr_delete_options *options = call->options;
-    const char *stream = call->arguments[0];
+    const struct mr_delete_options *options = cli->options;
+    const char *stream = cli->arguments[0];
     struct mr_stream_info info;
-    enum mr_exit code = mr_call_open(call, false);
+    enum mr_exit code = mr_cli_open(cli, false);
 
     if (code)
         return code;
-    if (mr_stream_describe(call->engine, stream, &info, &call->error))
-        return mr_call_failed(call, stream);
+    if (mr_stream_describe(cli->engine, stream, &info, &cli->error))
+        return mr_cli_failed(cli, stream);
     if (!options->yes && !is_meant(&info)) {
         mr_say("nothing deleted");
         return MR_EXIT_FAILED;
     }
-    if (mr_stream_delete(call->engine, stream, &call->error))
-        return mr_call_failed(call, stream);
+    if (mr_stream_delete(cli->engine, stream, &cli->error))
+        return mr_cli_failed(cli, stream);
     mr_say("deleted %s", stream);
     return MR_EXIT_OK;
 }

@@ -24,18 +24,18 @@ static void print(const struct mr_stream_info *info)
     putchar('\n');
 }
 
-enum mr_exit mr_command_describe(struct mr_call *call)
+enum mr_exit mr_command_describe(struct mr_cli *cli)
 {
-    const char *stream = call->arguments[0];
+    const char *stream = cli->arguments[0];
     struct mr_json_line line = MR_JSON_LINE;
     struct mr_stream_info info;
-    enum mr_exit code = mr_call_open(call, false);
+    enum mr_exit code = mr_cli_open(cli, false);
 
     if (code)
         return code;
-    if (mr_stream_describe(call->engine, stream, &info, &call->error))
-        return mr_call_failed(call, stream);
-    if (call->common->json) {
+    if (mr_stream_describe(cli->engine, stream, &info, &cli->error))
+        return mr_cli_failed(cli, stream);
+    if (cli->common->json) {
         mr_show_stream(&line, &info);
         mr_json_print(&line, stdout);
         mr_pack_fini(&line.pack);

@@ -102,16 +102,16 @@ static void print_words(const struct mr_option *option)
     }
 }
 
-enum mr_exit mr_command_help(struct mr_call *call)
+enum mr_exit mr_command_help(struct mr_cli *cli)
 {
-    const struct mr_help_options *options = call->options;
-    const char *name = call->argument_count ? call->arguments[0] : NULL, *guess;
+    const struct mr_help_options *options = cli->options;
+    const char *name = cli->argument_count ? cli->arguments[0] : NULL, *guess;
     const struct mr_command *command = name ? mr_command_of(name, &guess) : NULL;
 
     if (name && !command)
-        return *guess ? mr_call_misused(call, "there is no command '%s': did you mean '%s'?", name,
-                                        guess)
-                      : mr_call_misused(call, "there is no command '%s'", name);
+        return *guess ? mr_cli_misused(cli, "there is no command '%s': did you mean '%s'?", name,
+                                       guess)
+                      : mr_cli_misused(cli, "there is no command '%s'", name);
     if (!options->complete) {
         mr_help_print(command);
         return MR_EXIT_OK;

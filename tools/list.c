@@ -36,17 +36,17 @@ static bool show(void *context, const struct mr_stream_info *info)
     return true;
 }
 
-enum mr_exit mr_command_list(struct mr_call *call)
+enum mr_exit mr_command_list(struct mr_cli *cli)
 {
     struct list list = {
-        .options = call->options,
+        .options = cli->options,
         .table = MR_TABLE("STREAM", ">SHARDS", ">RECORDS", ">SIZE", ">KEPT", "CREATED (UTC)"),
         .line = MR_JSON_LINE};
-    enum mr_exit code = mr_call_open(call, false);
+    enum mr_exit code = mr_cli_open(cli, false);
 
     if (code)
         return code;
-    mr_stream_each(call->engine, show, &list);
+    mr_stream_each(cli->engine, show, &list);
     mr_pack_fini(&list.line.pack);
     if (list.count == 0)
         mr_say("no streams yet; try: millrace create STREAM --shards 4");

@@ -92,28 +92,28 @@ static int find_command(int count, char **words)
     return at;
 }
 
-static enum mr_exit run(struct mr_call *call, char **words, size_t word_count)
+static enum mr_exit run(struct mr_cli *cli, char **words, size_t word_count)
 {
     union any_options options;
-    const struct mr_command *command = call->command;
+    const struct mr_command *command = cli->command;
 
     memset(&options, 0, sizeof options);
-    call->common = &options.common;
-    call->options = &options;
+    cli->common = &options.common;
+    cli->options = &options;
     if (mr_options_parse(mr_common_option_table, command->options, &options, words, word_count,
-                         &call->argument_count, &call->error))
-        return mr_call_misused(call, "%s", call->error.message);
-    call->arguments = words;
+                         &cli->argument_count, &cli->error))
+        return mr_cli_misused(cli, "%s", cli->error.message);
+    cli->arguments = words;
     if (options.common.help) {
         mr_help_print(command);
         return MR_EXIT_OK;
     }
-    if (call->argument_count < command->arguments_min)
-        return mr_call_misused(call, "it takes %s", command->arguments);
-    if (call->argument_count > command->arguments_max)
-        return mr_call_misused(call, "'%s' is too much: it takes %s", words[command->arguments_max],
-                               *command->arguments ? command->arguments : "no arguments");
-    return command->run(call);
+    if (cli->argument_count < command->arguments_min)
+        return mr_cli_misused(cli, "it takes %s", command->arguments);
+    if (cli->argument_count > command->arguments_max)
+        return mr_cli_misused(cli, "'%s' is too much: it takes %s", words[command->arguments_max],
+                              *command->arguments ? command->arguments : "no arguments");
+    return command->run(cli);
 }
 
 /* A pipe that its reader closed ends us quietly; any other trouble with stdout is said. */
@@ -131,7 +131,7 @@ static enum mr_exit finish_output(enum mr_exit code)
 
 int main(int count, char **words)
 {
-    struct mr_call call = {.command = NULL};
+    struct mr_cli cli = {.command = NULL};
     int at = find_command(count, words);
     enum mr_exit code;
 
@@ -146,14 +146,14 @@ int main(int count, char **words)
         mr_help_print(NULL);
         return (int)finish_output(asked ? MR_EXIT_OK : MR_EXIT_USAGE);
     }
-    call.command = mr_command_of(words[at], NULL);
-    if (!call.command)
+    cli.command = mr_command_of(words[at], NULL);
+    if (!cli.command)
         return (int)no_command(words[at]);
 
     /* The command's word goes away; what stood before it are its options, too. */
     memmove(words + 2, words + 1, (size_t)(at - 1) * sizeof *words);
-    code = run(&call, words + 2, (size_t)(count - 2));
+    code = run(&cli, words + 2, (size_t)(count - 2));
     code = finish_output(code);
-    mr_engine_close(call.engine);
+    mr_engine_close(cli.engine);
     return (int)code;
 }

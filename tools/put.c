@@ -17,7 +17,7 @@
 #define SHOWN_MAX 5 /* lines that cannot be put, shown one by one */
 
 struct put {
-    struct mr_call *call;
+    struct mr_cli *cli;
     const struct mr_put_options *options;
     const char *stream;
     struct mr_put_rules rules;
@@ -189,7 +189,7 @@ static enum mr_exit put_input(struct put *put)
         put->input_bytes = (uint64_t)info.st_size;
     mr_interrupt_catch();
     mr_lines_init(&lines, STDIN_FILENO);
-    *pipe = (struct mr_put_pipe){.engine = put->call->engine,
+    *pipe = (struct mr_put_pipe){.engine = put->cli->engine,
                                  .stream = put->stream,
                                  .acknowledge = acknowledge,
                                  .context = put};
@@ -201,8 +201,8 @@ static enum mr_exit put_input(struct put *put)
     say_totals(put);
 
     if (put->error.status) {
-        put->call->error = put->error;
-        return mr_call_failed(put->call, put->stream);
+        put->cli->error = put->error;
+        return mr_cli_failed(put->cli, put->stream);
     }
     if (lines.os_errno && lines.os_errno != EINTR)
         mr_say("millrace: cannot read the standard input: %s", strerror(lines.os_errno));
@@ -229,12 +229,12 @@ static enum mr_exit put_text(struct put *put, const char *text)
     snprintf(put->rules.why, sizeof put->rules.why, "it is blank");
     if (mr_put_line_read(&put->rules, (mr_bytes){text, size}, &scratch_at, &record, &hash_key)) {
         mr_free(scratch);
-        return mr_call_misused(put->call, "the text cannot be put: %s", put->rules.why);
+        return mr_cli_misused(put->cli, "the text cannot be put: %s", put->rules.why);
     }
-    status = mr_put_records(put->call->engine, put->stream, &record, 1, &result, &put->call->error);
+    status = mr_put_records(put->cli->engine, put->stream, &record, 1, &result, &put->cli->error);
     mr_free(scratch);
     if (status)
-        return mr_call_failed(put->call, put->stream);
+        return mr_cli_failed(put->cli, put->stream);
     if (result.status) {
         mr_say("millrace: not stored: %s", mr_status_text(result.status));
         return MR_EXIT_FAILED;
@@ -257,41 +257,41 @@ static enum mr_exit read_rules(struct put *put)
     bool json = options->input == 1;
 
     if (!!options->key + !!options->key_field + !!options->key_separator + json > 1)
-        return mr_call_misused(put->call, "one of --key, --key-field, -K and -i json at a time");
+        return mr_cli_misused(put->cli, "one of --key, --key-field, -K and -i json at a time");
     if (json && options->hash_key)
-        return mr_call_misused(put->call, "the lines of -i json carry their own hash keys");
+        return mr_cli_misused(put->cli, "the lines of -i json carry their own hash keys");
     if (options->key_separator && !*options->key_separator)
-        return mr_call_misused(put->call, "-K needs a separator");
+        return mr_cli_misused(put->cli, "-K needs a separator");
     put->rules = (struct mr_put_rules){.key = options->key,
                                        .key_field = options->key_field,
                                        .key_separator = options->key_separator,
                                        .json = json,
                                        .has_hash_key = options->hash_key != NULL};
     if (options->hash_key &&
-        mr_hash_key_parse(options->hash_key, &put->rules.hash_key, &put->call->error))
-        return mr_call_misused(put->call, "--hash-key: %s", put->call->error.message);
+        mr_hash_key_parse(options->hash_key, &put->rules.hash_key, &put->cli->error))
+        return mr_cli_misused(put->cli, "--hash-key: %s", put->cli->error.message);
     if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
         seed = (uint64_t)getpid() << 32 ^ mr_clock_real()->monotonic_ns(mr_clock_real());
     put->rules.random = mr_random_of(seed);
     return MR_EXIT_OK;
 }
 
-enum mr_exit mr_command_put(struct mr_call *call)
+enum mr_exit mr_command_put(struct mr_cli *cli)
 {
     struct mr_clock *clock = mr_clock_real();
     struct put put = {
-        .call = call, .options = call->options, .stream = call->arguments[0], .line = MR_JSON_LINE};
+        .cli = cli, .options = cli->options, .stream = cli->arguments[0], .line = MR_JSON_LINE};
     struct mr_stream_info info;
     enum mr_exit code = read_rules(&put);
 
     if (!code)
-        code = mr_call_open(call, false);
+        code = mr_cli_open(cli, false);
     if (code)
         return code;
-    if (mr_stream_describe(call->engine, put.stream, &info, &call->error))
-        return mr_call_failed(call, put.stream);
+    if (mr_stream_describe(cli->engine, put.stream, &info, &cli->error))
+        return mr_cli_failed(cli, put.stream);
     put.start_ns = clock->monotonic_ns(clock);
-    code = call->argument_count > 1 ? put_text(&put, call->arguments[1]) : put_input(&put);
+    code = cli->argument_count > 1 ? put_text(&put, cli->arguments[1]) : put_input(&put);
     mr_pack_fini(&put.line.pack);
     return code;
 }

@@ -11,7 +11,7 @@
 #define STOP_MS 10000 /* for answers under way */
 
 struct serving {
-    struct mr_call *call;
+    struct mr_cli *cli;
     const struct mr_serve_options *options;
     struct mr_kinesis *kinesis;
     struct mr_server *server;
@@ -38,13 +38,13 @@ static mr_status open_server(struct serving *serving)
                                              .tls_key = options->tls_key,
                                              .handle = mr_kinesis_handle,
                                              .diag = say_line};
-    mr_status status = mr_kinesis_open(&serving->kinesis, serving->call->engine, &kinesis_config,
-                                       &serving->call->error);
+    mr_status status = mr_kinesis_open(&serving->kinesis, serving->cli->engine, &kinesis_config,
+                                       &serving->cli->error);
 
     if (status)
         return status;
     server_config.context = serving->kinesis;
-    return mr_server_open(&serving->server, &server_config, &serving->call->error);
+    return mr_server_open(&serving->server, &server_config, &serving->cli->error);
 }
 
 static void say_where(const struct serving *serving)
@@ -59,12 +59,12 @@ static void say_where(const struct serving *serving)
     snprintf(url, sizeof url, "%s://%s%.64s%s:%u", options->tls_cert ? "https" : "http",
              is_v6 ? "[" : "", options->address, is_v6 ? "]" : "", port);
     mr_say("serving Kinesis at %s%s, from %s; ^C ends it", url,
-           options->tls_cert ? " (http, too)" : "", serving->call->directory);
+           options->tls_cert ? " (http, too)" : "", serving->cli->directory);
     mr_say("try: export AWS_ENDPOINT_URL=%s AWS_REGION=%s AWS_ACCESS_KEY_ID=x "
            "AWS_SECRET_ACCESS_KEY=x",
            url, region);
     mr_say("     aws kinesis create-stream --stream-name first && aws kinesis list-streams");
-    if (!serving->call->common->json)
+    if (!serving->cli->common->json)
         return;
     mr_json_open(&line, '{');
     mr_json_name(&line, "url");
@@ -98,28 +98,28 @@ static void close_server(struct serving *serving)
     mr_server_close(serving->server);
 }
 
-enum mr_exit mr_command_serve(struct mr_call *call)
+enum mr_exit mr_command_serve(struct mr_cli *cli)
 {
-    const struct mr_serve_options *options = call->options;
-    struct serving serving = {.call = call, .options = options};
+    const struct mr_serve_options *options = cli->options;
+    struct serving serving = {.cli = cli, .options = options};
     struct mr_engine_config config = MR_ENGINE_CONFIG_DEFAULT;
     enum mr_exit code;
     mr_status status;
 
     if (options->port > UINT16_MAX)
-        return mr_call_misused(call, "--port is 0 to 65535");
+        return mr_cli_misused(cli, "--port is 0 to 65535");
     if (options->state_delay > 3600000)
-        return mr_call_misused(call, "--state-delay is at most 3600000, an hour");
+        return mr_cli_misused(cli, "--state-delay is at most 3600000, an hour");
     if (options->shard_limit < 1 || options->shard_limit > config.shard_count_max)
-        return mr_call_misused(call, "--shard-limit is 1 to %u", config.shard_count_max);
+        return mr_cli_misused(cli, "--shard-limit is 1 to %u", config.shard_count_max);
     if (options->loops > 64)
-        return mr_call_misused(call, "--loops is at most 64");
+        return mr_cli_misused(cli, "--loops is at most 64");
     if (!options->tls_cert != !options->tls_key)
-        return mr_call_misused(call, "--tls-cert and --tls-key come together");
+        return mr_cli_misused(cli, "--tls-cert and --tls-key come together");
     config.journal_prewrite = true;
     if (options->limits == 0)
         config.limits = MR_LIMITS_KINESIS;
-    code = mr_call_open_as(call, true, &config);
+    code = mr_cli_open_as(cli, true, &config);
     if (code)
         return code;
     mr_files_allow_most(); /* a connection is one */
@@ -131,5 +131,5 @@ enum mr_exit mr_command_serve(struct mr_call *call)
         close_server(&serving);
     }
     mr_kinesis_close(serving.kinesis);
-    return status ? mr_call_failed(call, NULL) : MR_EXIT_OK;
+    return status ? mr_cli_failed(cli, NULL) : MR_EXIT_OK;
 }

@@ -183,18 +183,18 @@ static void print_json(const struct mr_shards_options *options, const struct mr_
     mr_pack_fini(&line.pack);
 }
 
-enum mr_exit mr_command_shards(struct mr_call *call)
+enum mr_exit mr_command_shards(struct mr_cli *cli)
 {
-    const struct mr_shards_options *options = call->options;
-    const char *stream = call->arguments[0];
+    const struct mr_shards_options *options = cli->options;
+    const char *stream = cli->arguments[0];
     struct mr_shard_list list;
-    enum mr_exit code = mr_call_open(call, false);
+    enum mr_exit code = mr_cli_open(cli, false);
 
     if (code)
         return code;
-    if (mr_shard_list_read(&list, call->engine, stream, &call->error))
-        return mr_call_failed(call, stream);
-    if (call->common->json)
+    if (mr_shard_list_read(&list, cli->engine, stream, &cli->error))
+        return mr_cli_failed(cli, stream);
+    if (cli->common->json)
         print_json(options, &list);
     else if (options->history)
         mr_show_history(&list);

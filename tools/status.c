@@ -20,13 +20,13 @@
     X(recovered_journal_bytes)                                                                     \
     X(recovery_ms)
 
-static void print_json(const struct mr_call *call, const struct mr_engine_stats *stats)
+static void print_json(const struct mr_cli *cli, const struct mr_engine_stats *stats)
 {
     struct mr_json_line line = MR_JSON_LINE;
 
     mr_json_open(&line, '{');
     mr_json_name(&line, "directory");
-    mr_json_text(&line, call->directory);
+    mr_json_text(&line, cli->directory);
 #define X(name)                                                                                    \
     mr_json_name(&line, #name);                                                                    \
     mr_json_count(&line, stats->name);
@@ -39,11 +39,11 @@ static void print_json(const struct mr_call *call, const struct mr_engine_stats 
     mr_pack_fini(&line.pack);
 }
 
-static void print(const struct mr_call *call, const struct mr_engine_stats *stats)
+static void print(const struct mr_cli *cli, const struct mr_engine_stats *stats)
 {
     char a[MR_FIGURE_BYTES], b[MR_FIGURE_BYTES];
 
-    printf("%s%s%s\n", mr_colour_on(stdout, MR_BOLD), call->directory, mr_colour_off(stdout));
+    printf("%s%s%s\n", mr_colour_on(stdout, MR_BOLD), cli->directory, mr_colour_off(stdout));
     printf("  streams    %s, with %s open shards\n", mr_count_format(stats->stream_count, a),
            mr_count_format(stats->open_shard_count, b));
     printf("  records    %s (%s of keys and data)\n", mr_count_format(stats->record_count, a),
@@ -60,17 +60,17 @@ static void print(const struct mr_call *call, const struct mr_engine_stats *stat
         printf("  read only  %s\n", stats->read_only_reason);
 }
 
-enum mr_exit mr_command_status(struct mr_call *call)
+enum mr_exit mr_command_status(struct mr_cli *cli)
 {
     struct mr_engine_stats stats;
-    enum mr_exit code = mr_call_open(call, false);
+    enum mr_exit code = mr_cli_open(cli, false);
 
     if (code)
         return code;
-    mr_engine_stats(call->engine, &stats);
-    if (call->common->json)
-        print_json(call, &stats);
+    mr_engine_stats(cli->engine, &stats);
+    if (cli->common->json)
+        print_json(cli, &stats);
     else
-        print(call, &stats);
+        print(cli, &stats);
     return MR_EXIT_OK;
 }

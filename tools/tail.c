@@ -18,7 +18,7 @@ struct kept {
 };
 
 struct tail {
-    struct mr_call *call;
+    struct mr_cli *cli;
     const struct mr_tail_options *options;
     const char *stream;
     struct mr_when from, to;
@@ -104,7 +104,7 @@ static bool take(struct tail *tail, const mr_record *record)
 
 static mr_status read_all(struct tail *tail, struct mr_merge *merge)
 {
-    mr_error *error = &tail->call->error;
+    mr_error *error = &tail->cli->error;
     _Atomic uint32_t *word = mr_interrupt_word();
     const mr_record *record;
 
@@ -141,20 +141,20 @@ static enum mr_exit read_stream(struct tail *tail, mr_shard_id shard)
     mr_position from = {.start = starts[tail->from.kind],
                         .sequence.number = tail->from.number,
                         .time_ms = tail->from.time_ms};
-    struct mr_call *call = tail->call;
+    struct mr_cli *cli = tail->cli;
     struct mr_merge *merge;
     mr_status status;
 
-    if (mr_merge_open(&merge, call->engine, tail->stream, shard, &from, &call->error))
-        return mr_call_failed(call, tail->stream);
+    if (mr_merge_open(&merge, cli->engine, tail->stream, shard, &from, &cli->error))
+        return mr_cli_failed(cli, tail->stream);
     mr_interrupt_catch();
     setvbuf(stdout, NULL, _IOFBF, (size_t)256 << 10);
     status = read_all(tail, merge);
     mr_merge_close(merge);
     if (status)
-        return mr_call_failed(call, tail->stream);
+        return mr_cli_failed(cli, tail->stream);
     if (tail->damaged)
-        mr_say("try: millrace --data %s check   says what is damaged", call->directory);
+        mr_say("try: millrace --data %s check   says what is damaged", cli->directory);
     return tail->damaged ? MR_EXIT_FAILED : MR_EXIT_OK;
 }
 
@@ -165,8 +165,8 @@ static enum mr_exit read_moment(struct tail *tail, const char *name, const char 
 {
     struct mr_clock *clock = mr_clock_real();
 
-    if (text && mr_when_parse(text, clock->wall_ms(clock), when, &tail->call->error))
-        return mr_call_misused(tail->call, "%s: %s", name, tail->call->error.message);
+    if (text && mr_when_parse(text, clock->wall_ms(clock), when, &tail->cli->error))
+        return mr_cli_misused(tail->cli, "%s: %s", name, tail->cli->error.message);
     return MR_EXIT_OK;
 }
 
@@ -177,19 +177,18 @@ static enum mr_exit read_options(struct tail *tail)
     int fault;
 
     if (options->follow && options->to)
-        return mr_call_misused(tail->call, "-f and --to contradict each other");
+        return mr_cli_misused(tail->cli, "-f and --to contradict each other");
     if (options->format && !mr_format_is_valid(options->format, &wrong))
-        return mr_call_misused(tail->call,
-                               "-F knows %%t %%s %%h %%k %%v %%%% \\n \\t \\\\, not '%.2s'", wrong);
+        return mr_cli_misused(tail->cli,
+                              "-F knows %%t %%s %%h %%k %%v %%%% \\n \\t \\\\, not '%.2s'", wrong);
     if (options->count &&
         (!mr_number_parse(options->count, &tail->count) || tail->count > (uint64_t)100 << 20))
-        return mr_call_misused(tail->call, "-n takes a number of records, not '%s'",
-                               options->count);
+        return mr_cli_misused(tail->cli, "-n takes a number of records, not '%s'", options->count);
     fault = options->grep ? regcomp(&tail->regex, options->grep, REG_EXTENDED | REG_NEWLINE) : 0;
     if (fault) {
         char text[200];
         regerror(fault, &tail->regex, text, sizeof text);
-        return mr_call_misused(tail->call, "--grep: %s", text);
+        return mr_cli_misused(tail->cli, "--grep: %s", text);
     }
     tail->has_count = options->count != NULL;
     tail->keeps_last = tail->has_count && !options->from;
@@ -201,9 +200,9 @@ static enum mr_exit read_options(struct tail *tail)
     return MR_EXIT_OK;
 }
 
-enum mr_exit mr_command_tail(struct mr_call *call)
+enum mr_exit mr_command_tail(struct mr_cli *cli)
 {
-    struct tail tail = {.call = call, .options = call->options, .stream = call->arguments[0]};
+    struct tail tail = {.cli = cli, .options = cli->options, .stream = cli->arguments[0]};
     mr_shard_id shard = MR_NO_SHARD;
     enum mr_exit code = read_options(&tail);
 
@@ -212,9 +211,9 @@ enum mr_exit mr_command_tail(struct mr_call *call)
     if (!code)
         code = read_moment(&tail, "--to", tail.options->to, &tail.to);
     if (!code && tail.options->shard)
-        code = mr_call_shard(call, tail.options->shard, &shard);
+        code = mr_cli_shard(cli, tail.options->shard, &shard);
     if (!code)
-        code = mr_call_open(call, false);
+        code = mr_cli_open(cli, false);
     if (code)
         return code;
     if (tail.keeps_last && tail.count > 0)

@@ -46,22 +46,22 @@ static void print(const char *key, mr_hash_key hash_key, const mr_shard *shard)
            mr_hash_key_part(shard->last_key) * 100);
 }
 
-enum mr_exit mr_command_where(struct mr_call *call)
+enum mr_exit mr_command_where(struct mr_cli *cli)
 {
-    const char *stream = call->arguments[0];
-    enum mr_exit code = mr_call_open(call, false);
+    const char *stream = cli->arguments[0];
+    enum mr_exit code = mr_cli_open(cli, false);
 
-    for (size_t i = 1; !code && i < call->argument_count; i++) {
-        const char *key = call->arguments[i];
+    for (size_t i = 1; !code && i < cli->argument_count; i++) {
+        const char *key = cli->arguments[i];
         mr_hash_key hash_key;
         mr_shard shard;
 
         if (!mr_utf8_is_valid((mr_bytes){key, strlen(key)}) || !*key)
-            return mr_call_misused(call, "a partition key is UTF-8 text, not empty");
-        if (mr_shard_where(call->engine, stream, (mr_bytes){key, strlen(key)}, &shard, &hash_key,
-                           &call->error))
-            return mr_call_failed(call, stream);
-        if (call->common->json)
+            return mr_cli_misused(cli, "a partition key is UTF-8 text, not empty");
+        if (mr_shard_where(cli->engine, stream, (mr_bytes){key, strlen(key)}, &shard, &hash_key,
+                           &cli->error))
+            return mr_cli_failed(cli, stream);
+        if (cli->common->json)
             print_json(key, hash_key, &shard);
         else
             print(key, hash_key, &shard);
