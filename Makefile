@@ -45,12 +45,16 @@ ALL_CPPFLAGS := -D_GNU_SOURCE -Icore -Iproducer -Iconsumer -Itools -Itests $(CPP
 ALL_CFLAGS   := -std=c11 -pthread -fPIC -fno-semantic-interposition $(WARNINGS) \
                 $(MODE_$(BUILD)) $(CFLAGS)
 ALL_LDFLAGS  := -pthread -Wl,--as-needed $(MODE_$(BUILD)) $(LDFLAGS)
-ALL_LDLIBS   := -lzstd -lxxhash $(LDLIBS)
+engine_libs   := -lzstd -lxxhash
+remote_libs   := -lcurl -lcrypto
+consumer_libs := -lsqlite3
+server_libs   := -lnghttp2 -lssl
 
 # ---- what is built from what -----------------------------------------------------------
 # A new file in one of these folders is built without an edit here.
 
-core_src     := $(wildcard core/*.c core/*/*.c)
+remote_src   := $(wildcard core/wire/remote*.c core/wire/sign.c core/wire/credentials.c)
+core_src     := $(filter-out $(remote_src),$(wildcard core/*.c core/*/*.c))
 producer_src := $(wildcard producer/*.c)
 consumer_src := $(wildcard consumer/*.c)
 tools_src    := $(wildcard tools/*.c tools/*/*.c)
@@ -58,15 +62,17 @@ test_src     := $(wildcard $(patsubst %,tests/%/test_*.c,unit api clients crash)
 fuzz_src     := $(wildcard tests/fuzz/fuzz_*.c)
 bench_src    := $(wildcard tests/bench/bench_*.c)
 support_src  := $(wildcard tests/support/*.c tests/bench/bench.c)
-src          := $(core_src) $(producer_src) $(consumer_src) $(tools_src) $(support_src) \
+src          := $(core_src) $(remote_src) $(producer_src) $(consumer_src) $(tools_src) $(support_src) \
                 $(test_src) $(fuzz_src) $(bench_src) tests/fuzz/replay.c
 headers      := $(foreach d,core producer consumer tools tests,$(wildcard $d/*.h $d/*/*.h))
 scripts      := .ci/run .ci/deps $(wildcard tests/*.sh tests/*/*.sh tools/*/*.sh)
 
-# The libraries, dependants first: each is NAME.a and NAME.so, from the folder's public header.
-libraries    := $(if $(producer_src),libmillrace-producer) $(if $(consumer_src),libmillrace-consumer) \
-                libmillrace
-public       := $(wildcard core/millrace.h producer/millrace-producer.h consumer/millrace-consumer.h)
+# The libraries, dependants first: each is NAME.a and NAME.so, and has a public header.
+dependants   := $(if $(producer_src),libmillrace-producer) $(if $(consumer_src),libmillrace-consumer) \
+                $(if $(wildcard core/millrace-remote.h),libmillrace-remote)
+libraries    := $(dependants) libmillrace
+public       := $(wildcard core/millrace.h core/millrace-remote.h producer/millrace-producer.h \
+                  consumer/millrace-consumer.h)
 
 objects       = $(patsubst %.c,$O/%.o,$1)
 archives     := $(patsubst %,$O/%.a,$(libraries))
@@ -85,11 +91,19 @@ all: $(archives) $(shared) $(program)       ## the libraries and the program (BU
 programs: all $(tests) $(benches) $(replays) ## the tests and benchmarks, too
 
 $O/libmillrace.a:          $(call objects,$(core_src))
+$O/libmillrace-remote.a:   $(call objects,$(remote_src))
 $O/libmillrace-producer.a: $(call objects,$(producer_src))
 $O/libmillrace-consumer.a: $(call objects,$(consumer_src))
-$O/libmillrace.so:          core/millrace.h $O/libmillrace.a
-$O/libmillrace-producer.so: producer/millrace-producer.h $O/libmillrace-producer.a $O/libmillrace.a
-$O/libmillrace-consumer.so: consumer/millrace-consumer.h $O/libmillrace-consumer.a $O/libmillrace.a
+$O/libmillrace.map:          core/millrace.h $(dependants:%=$O/%.a)
+$O/libmillrace-remote.map:   core/millrace-remote.h
+$O/libmillrace-producer.map: producer/millrace-producer.h
+$O/libmillrace-consumer.map: consumer/millrace-consumer.h
+$(shared): $O/%.so: $O/%.a
+$(dependants:%=$O/%.so): $O/libmillrace.so
+$O/libmillrace.so:          ALL_LDLIBS := $(engine_libs) $(LDLIBS)
+$O/libmillrace-remote.so:   ALL_LDLIBS := $(remote_libs) $(LDLIBS)
+$O/libmillrace-producer.so: ALL_LDLIBS := $(LDLIBS)
+$O/libmillrace-consumer.so: ALL_LDLIBS := $(consumer_libs) $(LDLIBS)
 $O/tools.a:                $(call objects,$(filter-out tools/millrace.c,$(tools_src)))
 $O/tests/support.a:        $(call objects,$(support_src))
 
@@ -98,8 +112,9 @@ $(tests) $(benches): $O/%: $O/%.o $(support) $(commands) $(archives)
 $(replays): $O/%_replay: $O/%.o $O/tests/fuzz/replay.o $(support) $(commands) $(archives)
 $(fuzzers): $O/%: $O/%.o $(support) $(commands) $(archives)
 $(fuzzers): ALL_LDFLAGS += -fsanitize=fuzzer
+$(program) $(tests) $(benches) $(replays) $(fuzzers): \
+    ALL_LDLIBS := $(server_libs) $(consumer_libs) $(remote_libs) $(engine_libs) $(LDLIBS)
 $(tests) $(benches) $(replays) $(fuzzers): ALL_LDLIBS += -lcmocka
-$(program) $(tests) $(benches) $(replays) $(fuzzers): ALL_LDLIBS += -lnghttp2 -lssl -lcrypto
 
 # ---- rules -----------------------------------------------------------------------------
 
@@ -120,14 +135,24 @@ $O/%.o: %.c $O/flags
 $(archives) $(support) $(commands):
 	$(call say,AR,$@)rm -f $@ && $(AR) rcsD $@ $^
 
-# Exports what the public header declares, and nothing else.
-$(shared): $O/%.so:
-	@{ echo 'MILLRACE_$(ABI) { global:'; \
-	   $(CC) -Icore -E -P $< | sed -nE 's/^.*\b(mr_[a-z0-9_]+)\(.*$$/\1;/p' | sort -u; \
-	   echo 'local: *; };'; } > $O/$*.map
+# Exports what the public header declares, and nothing else; but libmillrace, under a version of its
+# own, what the other libraries of this tree take besides, so that all run one copy of the code.
+declared = $(CC) -Icore -E $1 | awk '/^\# [0-9]/ { own = $$3 == "\"$1\"" } own' | \
+           sed -nE 's/^.*\b(mr_[a-z0-9_]+)\(.*$$/\1;/p' | sort -u
+missing  = nm -g $1 | awk 'NF == 2 && $$2 ~ /^mr_/ { used[$$2] } NF == 3 { defined[$$3] } \
+                           END { for (name in used) if (!(name in defined)) print name ";" }' | sort
+
+$O/%.map:
+	@mkdir -p $(@D)
+	@$(call declared,$<) > $@.public
+	@{ echo 'MILLRACE_$(ABI) { global:'; cat $@.public; echo 'local: *; };'; } > $@
+	@$(if $(word 2,$^),{ echo 'MILLRACE_PRIVATE { global:'; \
+	   $(call missing,$(wordlist 2,9,$^)) | comm -23 - $@.public; echo '};'; } >> $@)
+
+$(shared): $O/%.so: $O/%.map
 	$(call say,LD,$@)$(CC) -shared $(ALL_LDFLAGS) -Wl,-soname,$*.so.$(ABI) \
-	 -Wl,--version-script=$O/$*.map -o $@ -Wl,--whole-archive $(word 2,$^) -Wl,--no-whole-archive \
-	 $(wordlist 3,9,$^) $(ALL_LDLIBS)
+	 -Wl,--version-script=$O/$*.map -o $@ -Wl,--whole-archive $O/$*.a -Wl,--no-whole-archive \
+	 $(filter %.so,$^) $(ALL_LDLIBS)
 	@ln -sf $*.so $@.$(ABI)
 
 $(program) $(tests) $(benches) $(replays) $(fuzzers):

@@ -393,6 +393,21 @@ mr_status mr_property_each(mr_engine *engine, const char *stream, const char *pr
                                          uint64_t version),
                            void *context, mr_error *error);
 
+/* ---- service ------------------------------------------------------------------------------ */
+
+/*
+ * The Kinesis API over streams: what millrace-producer.h and millrace-consumer.h work on. This one
+ * is over an engine in this process; millrace-remote.h has one over the network.
+ */
+typedef struct mr_service mr_service;
+
+/* At most one over an engine, which must outlive it. Without delays and without limits of calls;
+ * the engine's limits of shards hold. IO, CORRUPT. */
+mr_status mr_service_open(mr_service **service, mr_engine *engine, mr_error *error);
+
+/* No call on it may be under way. NULL is allowed. */
+void mr_service_close(mr_service *service);
+
 /* ---- text --------------------------------------------------------------------------------- */
 
 /* AWS's 56-digit form. A closed shard's last_sequence and every first_sequence have one, too. */

@@ -231,3 +231,19 @@ mr_status mr_service_local_open(struct mr_service **service, mr_engine *engine,
     *service = &local->service;
     return MR_OK;
 }
+
+mr_status mr_service_open(mr_service **service, mr_engine *engine, mr_error *error)
+{
+    struct mr_service_config config = MR_SERVICE_CONFIG_DEFAULT;
+
+    config.state_delay_ms = 0;
+    config.limit_calls = false;
+    config.limit_fan_out = false;
+    return mr_service_local_open(service, engine, &config, error);
+}
+
+void mr_service_close(mr_service *service)
+{
+    if (service)
+        service->close(service);
+}

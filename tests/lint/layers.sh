@@ -8,17 +8,18 @@ allowed() {
     local low='base/* os/* millrace.h'
 
     case $1 in
+    core/millrace-remote.h) echo 'millrace.h' ;;
     core/millrace.h | core/base/*) echo 'base/* millrace.h' ;;
     core/os/*) echo "$low" ;;
     core/log/*) echo "$low log/*" ;;
     core/stream/*) echo "$low log/log.h stream/*" ;;
     core/service/*) echo "$low stream/stream.h service/*" ;;
-    core/wire/*) echo "$low service/service.h wire/*" ;;
+    core/wire/*) echo "$low service/service.h wire/* millrace-remote.h" ;;
     core/engine.c) echo "$low log/log.h stream/stream.h service/service.h" ;;
     producer/*) echo "$low service/service.h wire/wire.h millrace-producer.h" ;;
     consumer/*) echo "$low service/service.h wire/wire.h millrace-consumer.h" ;;
     tools/*) echo "$low log/log.h stream/stream.h service/service.h wire/wire.h \
-        millrace-producer.h millrace-consumer.h" ;;
+        millrace-remote.h millrace-producer.h millrace-consumer.h" ;;
     tests/*) echo '*' ;;
     esac
 }
