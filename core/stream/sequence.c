@@ -9,6 +9,7 @@
  * The first digit is never 0 and the count of digits always 56, so texts sort as numbers do.
  */
 #include "base/check.h"
+#include "base/endian.h"
 #include "base/fail.h"
 #include "base/u128.h"
 
@@ -34,45 +35,67 @@ static void multiply(struct wide *wide, uint64_t factor, uint64_t add)
     }
 }
 
-/* wide = wide / divisor; returns the remainder */
-static uint64_t divide(struct wide *wide, uint64_t divisor)
+/* ---- out ---------------------------------------------------------------------------------- */
+
+#define PART_COUNT 7 /* of 8 digits, the lowest first */
+#define PART_DIGITS 8
+#define PART 100000000u
+
+/* 2^(32 i) in parts: so a number is the sum of its half words times these, without a division of
+ * anything wide. */
+static const uint32_t powers[6][PART_COUNT] = {
+    {1, 0, 0, 0, 0, 0, 0},
+    {94967296, 42, 0, 0, 0, 0, 0},
+    {9551616, 67440737, 1844, 0, 0, 0, 0},
+    {43950336, 43375935, 16251426, 79228, 0, 0, 0},
+    {68211456, 46074317, 46346337, 66920938, 3402823, 0, 0},
+    {32542976, 30196559, 83271628, 18203684, 73309029, 46150163, 1},
+};
+
+/* The digits of a part, the first in the lowest byte: three times all pairs are split at once. */
+static uint64_t digits_of(uint32_t part)
 {
-    uint64_t rest = 0;
+    uint64_t fours = part / 10000 | (uint64_t)(part % 10000) << 32, twos, ones;
 
-    for (int i = 2; i >= 0; i--) {
-        mr_u128 part = (mr_u128)rest << 64 | wide->words[i];
-        wide->words[i] = (uint64_t)(part / divisor);
-        rest = (uint64_t)(part - (mr_u128)wide->words[i] * divisor); /* not a second division */
-    }
-    return rest;
+    twos = (fours * 10486 >> 20) & 0x0000007f0000007f; /* / 100, of less than 10,000 */
+    twos |= (fours - 100 * twos) << 16;
+    ones = (twos * 103 >> 10) & 0x000f000f000f000f; /* / 10, of less than 100 */
+    ones |= (twos - 10 * ones) << 8;
+    return ones | 0x3030303030303030;
 }
-
-/* 56 digits are 18 + 19 + 19, the most that a word holds. */
-#define TEN_19 10000000000000000000u
-static const size_t part_ends[] = {18, 37, DIGIT_COUNT};
 
 void mr_sequence_format(const mr_sequence *sequence, char text[MR_SEQUENCE_TEXT_BYTES])
 {
     uint64_t shard = sequence->shard, time_s = sequence->time_s;
-    struct wide wide = {{
-        VERSION | shard << 4 | time_s << 36,
-        time_s >> 28 | sequence->number << 16,
-        sequence->number >> 48 | (shard & 15) << 16 | (uint64_t)sequence->created_s << 20 |
-            (uint64_t)TOP << 56,
-    }};
-    size_t at = DIGIT_COUNT;
+    const uint64_t low = VERSION | shard << 4 | time_s << 36;
+    const uint64_t middle = time_s >> 28 | sequence->number << 16;
+    const uint64_t high = sequence->number >> 48 | (shard & 15) << 16 |
+                          (uint64_t)sequence->created_s << 20 | (uint64_t)TOP << 56;
+    const uint64_t halves[] = {low & UINT32_MAX, low >> 32,         middle & UINT32_MAX,
+                               middle >> 32,     high & UINT32_MAX, high >> 32};
+    uint64_t carry = 0;
 
     mr_check(sequence->number <= INT64_MAX);
-    text[DIGIT_COUNT] = '\0';
-    for (size_t part = 3; part-- > 0;) {
-        uint64_t digits = part > 0 ? divide(&wide, TEN_19) : wide.words[0];
-        size_t begin = part > 0 ? part_ends[part - 1] : 0;
-        while (at > begin) {
-            text[--at] = (char)('0' + digits % 10);
-            digits /= 10;
-        }
+#pragma GCC unroll 7
+    for (size_t part = 0; part < PART_COUNT; part++) {
+        uint64_t sum = 0; /* below 7 * 2^32 * PART: it fits */
+
+#pragma GCC unroll 6
+        for (size_t i = 0; i < 6; i++)
+            sum += halves[i] * powers[i][part];
+        sum += carry;
+        carry = sum / PART;
+        mr_store64(text + (PART_COUNT - 1 - part) * PART_DIGITS,
+                   digits_of((uint32_t)(sum - carry * PART)));
     }
+    text[DIGIT_COUNT] = '\0';
 }
+
+/* ---- in ----------------------------------------------------------------------------------- */
+
+/* 56 digits are 18 + 19 + 19, the most that a word holds. */
+#define TEN_19 10000000000000000000u
+static const size_t part_ends[] = {18, 37, DIGIT_COUNT};
 
 static bool read_wide(const char *text, struct wide *wide)
 {

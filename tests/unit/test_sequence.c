@@ -83,6 +83,68 @@ static void reads_what_it_wrote(void **state)
     }
 }
 
+/* digits = 2 * digits + bit, the lowest digit last. */
+static void double_and_add(char digits[MR_SEQUENCE_TEXT_BYTES], unsigned bit)
+{
+    for (size_t at = MR_SEQUENCE_TEXT_BYTES - 1; at-- > 0;) {
+        unsigned sum = 2 * (unsigned)(digits[at] - '0') + bit;
+        digits[at] = (char)('0' + sum % 10);
+        bit = sum / 10;
+    }
+    assert_int_equal(bit, 0);
+}
+
+static void append(char digits[MR_SEQUENCE_TEXT_BYTES], uint64_t field, unsigned bits)
+{
+    while (bits-- > 0)
+        double_and_add(digits, field >> bits & 1);
+}
+
+/* The layout as it is described, bit by bit. */
+static void write_slowly(const mr_sequence *sequence, char text[MR_SEQUENCE_TEXT_BYTES])
+{
+    memset(text, '0', MR_SEQUENCE_TEXT_BYTES - 1);
+    text[MR_SEQUENCE_TEXT_BYTES - 1] = 0;
+    append(text, 2, 4);
+    append(text, sequence->created_s, 36);
+    append(text, sequence->shard & 15, 4);
+    append(text, sequence->number, 64);
+    append(text, 0, 8);
+    append(text, sequence->time_s, 36);
+    append(text, sequence->shard, 32);
+    append(text, 2, 4);
+}
+
+static void writes_what_long_arithmetic_writes(void **state)
+{
+    struct mr_random random = seed_random();
+
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        char text[MR_SEQUENCE_TEXT_BYTES], slow[MR_SEQUENCE_TEXT_BYTES];
+        mr_sequence sequence = any_sequence(&random);
+        mr_sequence_format(&sequence, text);
+        write_slowly(&sequence, slow);
+        assert_string_equal(text, slow);
+    }
+}
+
+/* Every pair of digits is split alone and beside others. */
+static void writes_every_number_in_a_row(void **state)
+{
+    mr_sequence sequence = known[1].sequence;
+
+    (void)state;
+    for (uint64_t i = 0; i < 20000; i++) {
+        char text[MR_SEQUENCE_TEXT_BYTES], slow[MR_SEQUENCE_TEXT_BYTES];
+        sequence.number += i * i;
+        sequence.time_s = (uint32_t)(i * 429497);
+        mr_sequence_format(&sequence, text);
+        write_slowly(&sequence, slow);
+        assert_string_equal(text, slow);
+    }
+}
+
 static void texts_of_a_shard_sort_by_number(void **state)
 {
     struct mr_random random = seed_random();
@@ -239,6 +301,8 @@ int main(void)
         cmocka_unit_test(writes_the_layout_of_aws),
         cmocka_unit_test(reads_the_layout_of_aws),
         cmocka_unit_test(reads_what_it_wrote),
+        cmocka_unit_test(writes_what_long_arithmetic_writes),
+        cmocka_unit_test(writes_every_number_in_a_row),
         cmocka_unit_test(texts_of_a_shard_sort_by_number),
         cmocka_unit_test(refuses_what_is_not_56_digits),
         cmocka_unit_test(refuses_what_would_not_come_back),
