@@ -204,7 +204,7 @@ mr_status mr_service_local_open(struct mr_service **service, mr_engine *engine,
     if (status)
         return status;
     local = mr_new(struct mr_local);
-    local->service = (struct mr_service){take_call, close_local};
+    local->service = (struct mr_service){take_call, close_local, engine};
     local->engine = engine;
     local->clock = config->clock ? config->clock : mr_clock_real();
     local->config = *config;

@@ -184,6 +184,7 @@ struct mr_call {
 struct mr_service {
     void (*call)(struct mr_service *service, struct mr_call *call);
     void (*close)(struct mr_service *service); /* no call may be under way */
+    mr_engine *engine; /* of a local one: its shards can be read without copying; else NULL */
 };
 
 /* ---- subscriptions ------------------------------------------------------------------------ */
