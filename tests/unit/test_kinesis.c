@@ -121,7 +121,7 @@ static int setup(void **state)
     (void)state;
     memset(&fake, 0, sizeof fake);
     pthread_mutex_init(&fake.lock, NULL);
-    fake.service = (struct mr_service){call_service, close_service};
+    fake.service = (struct mr_service){.call = call_service, .close = close_service};
     kinesis = mr_kinesis_of(&fake.service, false);
     http_world_init(&world);
     world.config.handle = mr_kinesis_handle;
