@@ -49,6 +49,7 @@ engine_libs   := -lzstd -lxxhash
 remote_libs   := -lcurl -lcrypto
 consumer_libs := -lsqlite3
 server_libs   := -lnghttp2 -lssl
+tools_libs    := -lz
 
 # ---- what is built from what -----------------------------------------------------------
 # A new file in one of these folders is built without an edit here.
@@ -61,7 +62,7 @@ tools_src    := $(wildcard tools/*.c tools/*/*.c)
 test_src     := $(wildcard $(patsubst %,tests/%/test_*.c,unit api clients crash))
 fuzz_src     := $(wildcard tests/fuzz/fuzz_*.c)
 bench_src    := $(wildcard tests/bench/bench_*.c)
-support_src  := $(wildcard tests/support/*.c tests/bench/bench.c)
+support_src  := $(wildcard tests/support/*.c) $(filter-out $(bench_src),$(wildcard tests/bench/*.c))
 src          := $(core_src) $(remote_src) $(producer_src) $(consumer_src) $(tools_src) $(support_src) \
                 $(test_src) $(fuzz_src) $(bench_src) tests/fuzz/replay.c
 headers      := $(foreach d,core producer consumer tools tests,$(wildcard $d/*.h $d/*/*.h))
@@ -69,9 +70,9 @@ scripts      := .ci/run .ci/deps $(wildcard tests/*.sh tests/*/*.sh tools/*/*.sh
 
 # The libraries, dependants first: each is NAME.a and NAME.so, and has a public header.
 dependants   := $(if $(producer_src),libmillrace-producer) $(if $(consumer_src),libmillrace-consumer) \
-                $(if $(wildcard core/millrace-remote.h),libmillrace-remote)
+                libmillrace-remote
 libraries    := $(dependants) libmillrace
-public       := $(wildcard core/millrace.h core/millrace-remote.h producer/millrace-producer.h \
+public       := core/millrace.h core/millrace-remote.h $(wildcard producer/millrace-producer.h \
                   consumer/millrace-consumer.h)
 
 objects       = $(patsubst %.c,$O/%.o,$1)
@@ -113,7 +114,7 @@ $(replays): $O/%_replay: $O/%.o $O/tests/fuzz/replay.o $(support) $(commands) $(
 $(fuzzers): $O/%: $O/%.o $(support) $(commands) $(archives)
 $(fuzzers): ALL_LDFLAGS += -fsanitize=fuzzer
 $(program) $(tests) $(benches) $(replays) $(fuzzers): \
-    ALL_LDLIBS := $(server_libs) $(consumer_libs) $(remote_libs) $(engine_libs) $(LDLIBS)
+    ALL_LDLIBS := $(tools_libs) $(server_libs) $(consumer_libs) $(remote_libs) $(engine_libs) $(LDLIBS)
 $(tests) $(benches) $(replays) $(fuzzers): ALL_LDLIBS += -lcmocka
 
 # ---- rules -----------------------------------------------------------------------------

@@ -13,6 +13,7 @@
 struct decoder {
     struct mr_in in;
     size_t body_bytes;
+    bool is_answer;  /* of a server, whose lists must be whole: nobody checks them afterwards */
     bool is_refused; /* a member came twice, or it is more than we take */
     mr_bytes wrong;  /* the first value of a wrong type, or absent */
 };
@@ -205,8 +206,10 @@ static void *grow(struct decoder *decoder, struct growing *list)
     uint8_t *items;
 
     list->count++;
-    if ((int64_t)list->stored >= list->most)
+    if ((int64_t)list->stored >= list->most) {
+        decoder->is_refused |= decoder->is_answer;
         return NULL;
+    }
     if (list->stored == list->capacity) {
         list->capacity = list->capacity ? 2 * list->capacity : 4;
         items = take_zero(decoder, list->capacity * list->item_bytes);
@@ -395,16 +398,24 @@ static bool take_members(struct decoder *decoder, const struct mr_shape *shape, 
     return true;
 }
 
+static bool decode(struct decoder *decoder, enum mr_shape_id shape, void **structure)
+{
+    void *top = take_zero(decoder, mr_shapes[shape].bytes);
+
+    *structure = top;
+    return top && decoder->in.format->kind(&decoder->in) == MR_IN_MAP &&
+           take_members(decoder, &mr_shapes[shape], top) && !decoder->is_refused &&
+           decoder->in.format->done(&decoder->in);
+}
+
 bool mr_decode(enum mr_format format, mr_bytes body, enum mr_shape_id shape, struct mr_arena *arena,
                void **structure, struct mr_refusal *refusal)
 {
     struct decoder decoder = {.in = mr_in_of(format, body, arena), .body_bytes = body.size};
-    void *top = take_zero(&decoder, mr_shapes[shape].bytes);
+    void *top;
 
     *refusal = (struct mr_refusal){.type = MR_EXCEPTION_SERIALIZATION};
-    if (!top || decoder.in.format->kind(&decoder.in) != MR_IN_MAP ||
-        !take_members(&decoder, &mr_shapes[shape], top) || decoder.is_refused ||
-        !decoder.in.format->done(&decoder.in))
+    if (!decode(&decoder, shape, &top))
         return false;
     if (decoder.wrong.data) {
         refusal->message = decoder.wrong;
@@ -413,4 +424,51 @@ bool mr_decode(enum mr_format format, mr_bytes body, enum mr_shape_id shape, str
     refusal->type = MR_EXCEPTION_NONE;
     *structure = top;
     return true;
+}
+
+/* ---- answers ------------------------------------------------------------------------------ */
+
+static bool is_whole(const struct mr_shape *shape, const void *structure);
+
+static bool is_member_whole(const struct mr_member *table, const void *member)
+{
+    const struct mr_shape *shape = &mr_shapes[table->shape];
+    const uint8_t *items;
+    size_t count;
+
+    switch ((enum mr_kind)table->kind) {
+    case MR_KIND_STRING:
+    case MR_KIND_BLOB:
+        return !table->is_required || ((const mr_bytes *)member)->data;
+    case MR_KIND_STRUCTURE:
+        items = mr_items_of(member, &count);
+        return items ? is_whole(shape, items) : !table->is_required;
+    case MR_KIND_LIST:
+        items = mr_items_of(member, &count);
+        for (size_t i = 0; i < count; i++)
+            if (!is_whole(shape, items + i * shape->bytes))
+                return false;
+        return true;
+    default:
+        return true; /* a number that is absent is 0, a list is empty */
+    }
+}
+
+/* That what may be followed is there. */
+static bool is_whole(const struct mr_shape *shape, const void *structure)
+{
+    for (size_t i = 0; i < shape->member_count; i++)
+        if (!is_member_whole(&shape->members[i], mr_member_at(structure, i)))
+            return false;
+    return true;
+}
+
+bool mr_decode_answer(enum mr_format format, mr_bytes body, enum mr_shape_id shape,
+                      struct mr_arena *arena, void **structure)
+{
+    struct decoder decoder = {
+        .in = mr_in_of(format, body, arena), .body_bytes = body.size, .is_answer = true};
+
+    return decode(&decoder, shape, structure) && !decoder.wrong.data &&
+           is_whole(&mr_shapes[shape], *structure);
 }

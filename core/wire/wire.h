@@ -24,6 +24,11 @@ const char *mr_format_type(enum mr_format format); /* its content type */
 bool mr_decode(enum mr_format format, mr_bytes body, enum mr_shape_id shape, struct mr_arena *arena,
                void **structure, struct mr_refusal *refusal);
 
+/* The same of a server's answer, which must have all that is required; but numbers and lists may be
+ * absent: 0, and none. */
+bool mr_decode_answer(enum mr_format format, mr_bytes body, enum mr_shape_id shape,
+                      struct mr_arena *arena, void **structure);
+
 /* Appends a structure. Required lists are written even if absent, all else only if present. */
 void mr_encode(enum mr_format format, enum mr_shape_id shape, const void *structure,
                struct mr_pack *out);
@@ -40,5 +45,17 @@ void mr_event_records(enum mr_format format, const struct mr_api_subscribe_to_sh
                       struct mr_pack *out);
 void mr_event_exception(enum mr_format format, const struct mr_refusal *refusal,
                         struct mr_pack *out);
+
+/* A message, cut into its parts; they borrow from its bytes. */
+struct mr_event_message {
+    mr_bytes kind;    /* ":message-type": "event", "exception", "error" */
+    mr_bytes type;    /* ":event-type" or ":exception-type"; of an error its ":error-code" */
+    mr_bytes payload; /* of an error its ":error-message" */
+};
+#define MR_EVENT_BYTES_MAX (24u << 20) /* of a message we take; a record has at most 10 MiB */
+
+/* Cuts off the first message: *size gets its bytes, 0 if they are not all there yet. False: this is
+ * no such stream, or damaged. */
+bool mr_event_cut(mr_bytes stream, struct mr_event_message *message, size_t *size);
 
 #endif

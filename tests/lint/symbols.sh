@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tests/lint/symbols.sh FOLDER LIBRARY...
 # Every global name of an archive begins with mr_; a shared library exports what its version script
-# (made from the public header) lists, all of it and nothing else.
+# (made from its public header, and of what the other libraries take) lists, all of it and nothing else.
 set -euo pipefail
 
 folder=$1
@@ -16,7 +16,7 @@ for library in "$@"; do
         bad=1
     fi
 
-    if ! diff <(sed -n 's/^\(mr_.*\);$/\1/p' "$folder/$library.map") \
+    if ! diff <(sed -n 's/^\(mr_.*\);$/\1/p' "$folder/$library.map" | sort) \
         <(nm -D --defined-only "$folder/$library.so" | awk '$2 ~ /[TDBR]/ { sub(/@.*/, "", $3); print $3 }' | sort) >&2; then
         echo "$library.so: the header declares '<' that is not defined, or '>' is exported besides" >&2
         bad=1

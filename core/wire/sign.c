@@ -1,0 +1,174 @@
+/*
+ * sign.c - Signature Version 4: a hash of the request, as a canonical text, is signed with a key that
+ * is made of the secret, the day, the region and the service.
+ */
+#include "wire/sign.h"
+
+#include "base/check.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define ALGORITHM "AWS4-HMAC-SHA256"
+#define HASH_BYTES 32
+#define DATE_BYTES 8
+
+static mr_bytes bytes_of(const char *text)
+{
+    return (mr_bytes){text, strlen(text)};
+}
+
+void mr_sign_time(int64_t wall_ms, char text[MR_SIGN_TIME_BYTES])
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm parts;
+
+    gmtime_r(&seconds, &parts);
+    mr_check(strftime(text, MR_SIGN_TIME_BYTES, "%Y%m%dT%H%M%SZ", &parts) ==
+             MR_SIGN_TIME_BYTES - 1);
+}
+
+/* ---- hashes ------------------------------------------------------------------------------- */
+
+static void hash(mr_bytes bytes, uint8_t out[HASH_BYTES])
+{
+    mr_check(EVP_Digest(bytes.data ? bytes.data : "", bytes.size, out, NULL, EVP_sha256(), NULL));
+}
+
+static void seal(mr_bytes key, mr_bytes text, uint8_t out[HASH_BYTES])
+{
+    mr_check(HMAC(EVP_sha256(), key.data, (int)key.size, text.data, text.size, out, NULL));
+}
+
+static void seal_text(uint8_t key[HASH_BYTES], const char *text)
+{
+    seal((mr_bytes){key, HASH_BYTES}, bytes_of(text), key);
+}
+
+void mr_sign_key(const char *secret, const char *date, const char *region, const char *service,
+                 uint8_t key[MR_SIGN_KEY_BYTES])
+{
+    char day[DATE_BYTES + 1];
+    struct mr_pack first = {0};
+
+    snprintf(day, sizeof day, "%.*s", DATE_BYTES, date);
+    mr_pack_bytes(&first, bytes_of("AWS4"));
+    mr_pack_bytes(&first, bytes_of(secret));
+    seal((mr_bytes){first.data, first.size}, bytes_of(day), key);
+    seal_text(key, region);
+    seal_text(key, service);
+    seal_text(key, "aws4_request");
+    mr_pack_fini(&first);
+}
+
+/* ---- texts -------------------------------------------------------------------------------- */
+
+static void put(struct mr_pack *out, const char *text)
+{
+    mr_pack_bytes(out, bytes_of(text));
+}
+
+static void put_hex(struct mr_pack *out, const uint8_t bytes[HASH_BYTES])
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < HASH_BYTES; i++) {
+        mr_pack_u8(out, (uint8_t)digits[bytes[i] >> 4]);
+        mr_pack_u8(out, (uint8_t)digits[bytes[i] & 15]);
+    }
+}
+
+static void put_hash(struct mr_pack *out, mr_bytes bytes)
+{
+    uint8_t hashed[HASH_BYTES];
+
+    hash(bytes, hashed);
+    put_hex(out, hashed);
+}
+
+/* Without spaces around it, and one where there are more. */
+static void put_trimmed(struct mr_pack *out, mr_bytes value)
+{
+    const char *at = value.data, *end = at + value.size;
+    bool is_first = true, is_space = false;
+
+    for (; at < end; at++) {
+        if (*at == ' ' || *at == '\t') {
+            is_space = true;
+            continue;
+        }
+        if (is_space && !is_first)
+            mr_pack_u8(out, ' ');
+        is_space = is_first = false;
+        mr_pack_u8(out, (uint8_t)*at);
+    }
+}
+
+static void put_names(struct mr_pack *out, const struct mr_sign *sign)
+{
+    for (size_t i = 0; i < sign->field_count; i++) {
+        put(out, i ? ";" : "");
+        put(out, sign->fields[i].name);
+    }
+}
+
+static void put_scope(struct mr_pack *out, const struct mr_sign *sign)
+{
+    mr_pack_bytes(out, (mr_bytes){sign->time, DATE_BYTES});
+    put(out, "/");
+    put(out, sign->region);
+    put(out, "/");
+    put(out, sign->service);
+    put(out, "/aws4_request");
+}
+
+/* The request as all sides write it, line by line. */
+static void put_request(struct mr_pack *out, const struct mr_sign *sign)
+{
+    const char *lines[] = {sign->method, sign->path, sign->query};
+
+    for (size_t i = 0; i < 3; i++) {
+        put(out, lines[i]);
+        put(out, "\n");
+    }
+    for (size_t i = 0; i < sign->field_count; i++) {
+        put(out, sign->fields[i].name);
+        put(out, ":");
+        put_trimmed(out, sign->fields[i].value);
+        put(out, "\n");
+    }
+    put(out, "\n");
+    put_names(out, sign);
+    put(out, "\n");
+    put_hash(out, sign->body);
+}
+
+void mr_sign(const struct mr_sign *sign, struct mr_pack *out)
+{
+    struct mr_pack request = {0}, text = {0};
+    uint8_t key[MR_SIGN_KEY_BYTES], signature[HASH_BYTES];
+
+    put_request(&request, sign);
+    put(&text, ALGORITHM "\n");
+    put(&text, sign->time);
+    put(&text, "\n");
+    put_scope(&text, sign);
+    put(&text, "\n");
+    put_hash(&text, (mr_bytes){request.data, request.size});
+    mr_sign_key(sign->secret, sign->time, sign->region, sign->service, key);
+    seal((mr_bytes){key, sizeof key}, (mr_bytes){text.data, text.size}, signature);
+
+    put(out, ALGORITHM " Credential=");
+    put(out, sign->access_key_id);
+    put(out, "/");
+    put_scope(out, sign);
+    put(out, ", SignedHeaders=");
+    put_names(out, sign);
+    put(out, ", Signature=");
+    put_hex(out, signature);
+    mr_pack_fini(&request);
+    mr_pack_fini(&text);
+}
