@@ -8,9 +8,17 @@
 
 #define FIRST_BYTES ((size_t)1 << 20)
 
+static ssize_t read_file(void *context, void *to, size_t bytes)
+{
+    const struct mr_lines *lines = context;
+
+    return read(lines->file, to, bytes);
+}
+
 void mr_lines_init(struct mr_lines *lines, int file)
 {
-    *lines = (struct mr_lines){.file = file, .capacity = FIRST_BYTES};
+    *lines = (struct mr_lines){
+        .file = file, .read = read_file, .context = lines, .capacity = FIRST_BYTES};
     lines->data = mr_alloc(lines->capacity);
 }
 
@@ -68,7 +76,7 @@ bool mr_lines_fill(struct mr_lines *lines)
         lines->capacity *= 2;
         lines->data = mr_resize(lines->data, lines->capacity);
     }
-    got = read(lines->file, lines->data + lines->end, lines->capacity - lines->end);
+    got = lines->read(lines->context, lines->data + lines->end, lines->capacity - lines->end);
     if (got > 0) {
         lines->end += (size_t)got;
         return true;

@@ -1,13 +1,18 @@
-/* lines.h - lines of a file or pipe, without copying them. */
+/* lines.h - lines of a file, a pipe or any other source, without copying them. */
 #ifndef MR_TOOLS_LINES_H
 #define MR_TOOLS_LINES_H
 
 #include "millrace.h"
 
+#include <sys/types.h>
+
 #define MR_LINE_BYTES_MAX ((size_t)64 << 20) /* lines of so many bytes are too long */
 
 struct mr_lines {
     int file;
+    /* Where bytes come from if not from the file: as read(2), errno included. May be set after init. */
+    ssize_t (*read)(void *context, void *to, size_t bytes);
+    void *context;
     uint8_t *data;                     /* data[start .. end) is read and not given out */
     size_t start, seen, end, capacity; /* no newline before seen */
     uint64_t number;                   /* of the line given out last, from 1 */

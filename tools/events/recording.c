@@ -1,0 +1,192 @@
+/* The lines of recordings; the names of `tail -o json` are understood as well. */
+#include "events/wanted.h"
+
+#include "base/base64.h"
+#include "base/json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct members {
+    struct mr_json_value time, key, hash, data, base64;
+};
+
+static bool is_one_of(const struct mr_json_value *name, const char *text, const char *also)
+{
+    return mr_json_is(name, text) || mr_json_is(name, also);
+}
+
+static struct mr_json_value *member_of(struct members *members, const struct mr_json_value *name)
+{
+    return is_one_of(name, "key", "partition_key")        ? &members->key
+           : is_one_of(name, "data", "data")              ? &members->data
+           : is_one_of(name, "time", "arrival_time")      ? &members->time
+           : is_one_of(name, "base64", "data_base64")     ? &members->base64
+           : is_one_of(name, "hash", "explicit_hash_key") ? &members->hash
+                                                          : NULL;
+}
+
+static bool read_members(struct members *members, struct mr_json *json)
+{
+    struct mr_json_value name, value;
+
+    *members = (struct members){.time.kind = MR_JSON_FAULT};
+    if (!mr_json_enter(json))
+        return false;
+    while (mr_json_next(json, &name) && mr_json_take(json, &value)) {
+        struct mr_json_value *member = member_of(members, &name);
+
+        if (member)
+            *member = value;
+    }
+    return mr_json_done(json);
+}
+
+bool mr_recording_is(mr_bytes line)
+{
+    struct mr_json json = mr_json_of(line);
+    struct members members;
+
+    return read_members(&members, &json) && members.key.kind == MR_JSON_STRING &&
+           (members.data.kind == MR_JSON_STRING || members.base64.kind == MR_JSON_STRING);
+}
+
+static mr_bytes meaning(struct mr_line_reader *reader, const struct mr_json_value *value)
+{
+    uint8_t *text;
+    size_t size;
+
+    if (!value->escaped)
+        return value->raw;
+    text = mr_arena_reserve(reader->arena, value->raw.size);
+    size = mr_json_unescape(value, text);
+    mr_arena_keep(reader->arena, size);
+    return (mr_bytes){text, size};
+}
+
+static bool read_hash_key(struct mr_event *event, struct mr_line_reader *reader, mr_bytes number)
+{
+    char text[MR_HASH_KEY_TEXT_BYTES] = "";
+
+    if (number.size < sizeof text)
+        memcpy(text, number.data, number.size);
+    event->has_hash_key = true;
+    return !mr_hash_key_parse(text, &event->hash_key, NULL) ||
+           mr_line_refuse(reader, "hash is no number below 2^128");
+}
+
+static bool read_data(struct mr_event *event, struct mr_line_reader *reader,
+                      const struct members *members)
+{
+    mr_bytes digits;
+    uint8_t *data;
+    size_t size;
+
+    if ((members->data.kind == MR_JSON_STRING) == (members->base64.kind == MR_JSON_STRING))
+        return mr_line_refuse(reader, "needs either data or base64, a text");
+    if (members->data.kind == MR_JSON_STRING) {
+        event->data = meaning(reader, &members->data);
+        return true;
+    }
+    digits = meaning(reader, &members->base64);
+    data = mr_arena_reserve(reader->arena, digits.size);
+    if (!mr_base64_decode(digits, data, &size))
+        return mr_line_refuse(reader, "its base64 is none");
+    mr_arena_keep(reader->arena, size);
+    event->data = (mr_bytes){data, size};
+    return true;
+}
+
+bool mr_recording_read(struct mr_event *event, struct mr_line_reader *reader, mr_bytes line)
+{
+    struct mr_json json = mr_json_of(line);
+    struct members members;
+    mr_bytes time;
+
+    if (!read_members(&members, &json)) {
+        if (json.fault)
+            return mr_line_refuse(reader, "not JSON: %s, at byte %zu", json.fault,
+                                  (size_t)(json.at - json.start) + 1);
+        return mr_line_refuse(reader, "not JSON");
+    }
+    event->time_ms = MR_EVENT_NO_TIME;
+    if (members.time.kind == MR_JSON_STRING || members.time.kind == MR_JSON_NUMBER) {
+        time = meaning(reader, &members.time);
+        if (!mr_event_time_parse(time, &event->time_ms))
+            return mr_line_refuse(reader, "its time cannot be read: %.*s",
+                                  (int)(time.size < 40 ? time.size : 40), (const char *)time.data);
+    }
+    if (members.key.kind != MR_JSON_STRING &&
+        (members.key.kind > MR_JSON_NULL || members.hash.kind <= MR_JSON_NULL))
+        return mr_line_refuse(reader, "needs a key, a text");
+    event->key =
+        members.key.kind == MR_JSON_STRING ? meaning(reader, &members.key) : (mr_bytes){"", 0};
+    event->has_hash_key = false;
+    if (members.hash.kind > MR_JSON_NULL && !read_hash_key(event, reader, members.hash.raw))
+        return false;
+    return read_data(event, reader, &members);
+}
+
+/* ---- writing ------------------------------------------------------------------------------ */
+
+static void put_text(struct mr_pack *out, const char *text)
+{
+    mr_pack_bytes(out, (mr_bytes){text, strlen(text)});
+}
+
+/* A text between quotes, as JSON has it. */
+static void put_string(struct mr_pack *out, mr_bytes utf8)
+{
+    static const char escaped[] = "\"\\\n\t\r", letters[] = "\"\\ntr";
+    const uint8_t *at = utf8.data, *end = at ? at + utf8.size : at;
+
+    mr_pack_u8(out, '"');
+    while (at < end) {
+        size_t size = mr_json_plain_bytes((mr_bytes){at, (size_t)(end - at)});
+
+        while (at + size < end && at[size] >= 0x80)
+            size++;
+        mr_pack_bytes(out, (mr_bytes){at, size});
+        at += size;
+        if (at < end && *at < 0x80) {
+            const char *found = memchr(escaped, *at, sizeof escaped - 1);
+            char text[8] = {'\\', found ? letters[found - escaped] : 0};
+
+            if (!found)
+                snprintf(text, sizeof text, "\\u%04x", *at);
+            put_text(out, text);
+            at++;
+        }
+    }
+    mr_pack_u8(out, '"');
+}
+
+void mr_event_write(struct mr_pack *out, const struct mr_event *event)
+{
+    put_text(out, "{");
+    if (event->time_ms != MR_EVENT_NO_TIME) {
+        put_text(out, "\"time\":\"");
+        mr_event_time_format(event->time_ms, (char *)mr_pack_extend(out, MR_EVENT_TIME_CHARS));
+        put_text(out, "\",");
+    }
+    put_text(out, "\"key\":");
+    put_string(out, event->key);
+    if (event->has_hash_key) {
+        char number[MR_HASH_KEY_TEXT_BYTES];
+
+        mr_hash_key_format(event->hash_key, number);
+        put_text(out, ",\"hash\":\"");
+        put_text(out, number);
+        put_text(out, "\"");
+    }
+    if (mr_utf8_is_valid(event->data)) {
+        put_text(out, ",\"data\":");
+        put_string(out, event->data);
+    } else {
+        put_text(out, ",\"base64\":\"");
+        mr_base64_encode(event->data,
+                         (char *)mr_pack_extend(out, MR_BASE64_BYTES(event->data.size)));
+        put_text(out, "\"");
+    }
+    put_text(out, "}\n");
+}
