@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Real clients against millrace serve: AWS CLI v1, boto3 and the AWS SDK for JavaScript v3, over plain
-# connections and TLS; the labs and the papercuts. Needs MILLRACE and O; T picks scripts by name. The
-# clients are installed below O, once.
+# Real clients against millrace serve: AWS CLI v1 and v2, boto3, the AWS SDKs for JavaScript v3 and Java v2,
+# over plain connections and TLS; the labs and the papercuts. Needs MILLRACE and O; T picks scripts by
+# name. The clients are installed below O, once; but version 2 of the CLI, which no registry has, is the
+# machine's, if it has one.
 set -uo pipefail
 
 here=$PWD/tests/interop clients=$PWD/$O/interop
@@ -18,8 +19,25 @@ install_clients() {
     }
     [ -d "$clients/node_modules/@aws-sdk/client-kinesis" ] || {
         echo "installing @aws-sdk/client-kinesis"
-        npm install --silent --no-fund --no-audit --prefix "$clients" @aws-sdk/client-kinesis
+        npm install --silent --no-fund --no-audit --prefix "$clients" @aws-sdk/client-kinesis || return
     }
+    [ "$clients/java/installed" -nt "$here/pom.xml" ] || {
+        echo "installing the AWS SDK for Java"
+        rm -rf "$clients/java"
+        mvn -B -q -f "$here/pom.xml" -Dmaven.repo.local="$clients/maven" -DincludeScope=runtime \
+            -DoutputDirectory="$clients/java" dependency:copy-dependencies || return
+        touch "$clients/java/installed"
+    }
+}
+
+# Some know the endpoint only as an argument, and read --data as base64 unless told otherwise.
+make_cli2() {
+    [[ $(/usr/bin/aws --version 2>&1) = aws-cli/2* ]] || return
+    mkdir -p "$work/cli2"
+    # shellcheck disable=SC2016 # it is for the script
+    printf '#!/bin/sh\nexec /usr/bin/aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"\n' > "$work/cli2/aws"
+    chmod +x "$work/cli2/aws"
+    printf '[default]\ncli_binary_format = raw-in-base64-out\n' > "$work/cli2/config"
 }
 
 # start ARGUMENT...: a server on a free port, http and https
@@ -53,9 +71,18 @@ run() {
     cat "$work/out" >> "$work/all"
 }
 
+# run2 NAME COMMAND...: the same, where aws is version 2
+run2() {
+    [ ! -x "$work/cli2/aws" ] || PATH=$work/cli2:$PATH run "$@"
+}
+
 install_clients || exit
 openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" -days 2 \
     -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 2> "$work/log" || exit
+keytool -importcert -noprompt -alias millrace -file "$work/cert.pem" -keystore "$work/trust.p12" \
+    -storetype PKCS12 -storepass millrace 2> "$work/log" || exit
+trust=(-Djavax.net.ssl.trustStore="$work/trust.p12" -Djavax.net.ssl.trustStorePassword=millrace)
+make_cli2 || echo "there is no AWS CLI v2 here (Debian: awscli): left out"
 mkfifo "$work/said"
 touch "$work/all"
 export PATH=$clients/venv/bin:$PATH MILLRACE MILLRACE_DATA=$work/data
@@ -68,7 +95,10 @@ for scheme in http https; do
     url=$scheme://127.0.0.1:$port
     run "boto3-$scheme" python "$here/operations.py" "$url" "boto3-$scheme"
     run "js-$scheme" env -C "$clients" node "$here/operations.mjs" "$url" "js-$scheme"
+    run "java-$scheme" java "${trust[@]}" -cp "$clients/java/*" "$here/operations.java" "$url" "java-$scheme"
     run "cli-$scheme" env AWS_ENDPOINT_URL="$url" "$here/cli.sh" "cli-$scheme"
+    run2 "cli2-$scheme" env AWS_ENDPOINT_URL="$url" AWS_CONFIG_FILE="$work/cli2/config" \
+        "$here/cli.sh" "cli2-$scheme"
 done
 run papercuts python "$here/papercuts.py" "http://127.0.0.1:$port"
 run lab-reshard python "$here/lab_reshard.py" "http://127.0.0.1:$port"
@@ -82,10 +112,13 @@ if picked kill; then
     start --limits off
     run kill python "$here/kill.py" look "http://127.0.0.1:$port" "$work/acknowledged"
 fi
+run2 lab-demo2-put "$here/lab_demo.sh" put Demo2Stream
 stop TERM
 run lab-demo-tail "$here/lab_demo.sh" tail
+run2 lab-demo2-tail "$here/lab_demo.sh" tail Demo2Stream
 start --state-delay 5000
 run lab-cli "$here/lab_cli.sh"
+run2 lab-cli2 "$here/lab_cli.sh"
 stop TERM
 
 passed=$(grep -c '^ok' "$work/all") failed=$(grep -c '^not ok' "$work/all")
