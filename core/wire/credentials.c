@@ -197,7 +197,6 @@ mr_status mr_credentials_find(const char *profile, struct mr_credentials *creden
     const char *named = profile ? profile : variable("AWS_PROFILE");
     mr_status status;
 
-    *credentials = (struct mr_credentials){NULL};
     set(&credentials->region, variable("AWS_REGION"));
     set(&credentials->region, variable("AWS_DEFAULT_REGION"));
     if (!profile)
@@ -205,7 +204,5 @@ mr_status mr_credentials_find(const char *profile, struct mr_credentials *creden
     status = read_files(named ? named : "default", credentials, error);
     if (!status && profile)
         read_variables(credentials);
-    if (status)
-        mr_credentials_fini(credentials);
     return status;
 }

@@ -11,11 +11,12 @@ struct mr_credentials {
 };
 
 /*
- * Looks in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; AWS_REGION,
+ * Finds what is not known yet: looks in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; AWS_REGION,
  * AWS_DEFAULT_REGION), then in the profile's part of ~/.aws/credentials and of ~/.aws/config
  * (AWS_SHARED_CREDENTIALS_FILE, AWS_CONFIG_FILE). The profile is the one given, else AWS_PROFILE,
  * else "default"; keys of one that was given come before the environment's. NOT_FOUND: there is no
- * such profile; LIMIT: a file is over 1 MiB; IO.
+ * such profile; LIMIT: a file is over 1 MiB; IO. Start from {NULL}; release with
+ * mr_credentials_fini() in any case.
  */
 mr_status mr_credentials_find(const char *profile, struct mr_credentials *credentials,
                               mr_error *error);

@@ -299,25 +299,18 @@ static void take_end(struct mr_exchange *exchange, CURLcode code)
 static bool has_new_credentials(struct mr_exchange *exchange)
 {
     struct mr_remote_settings *settings = &exchange->remote->settings;
-    struct mr_credentials found;
-    bool is_new;
+    struct mr_credentials old = settings->credentials, found = {NULL};
+    bool is_new = !settings->is_keyed &&
+                  mr_credentials_find(settings->profile, &found, NULL) == MR_OK &&
+                  found.access_key_id && strcmp(found.access_key_id, old.access_key_id) != 0;
 
-    if (settings->is_keyed || mr_credentials_find(settings->profile, &found, NULL))
-        return false;
-    is_new = found.access_key_id && found.secret &&
-             (strcmp(found.access_key_id, settings->credentials.access_key_id) != 0 ||
-              strcmp(found.secret, settings->credentials.secret) != 0);
     if (is_new) {
-        char *region = settings->credentials.region;
-
-        settings->credentials.region = NULL;
-        mr_credentials_fini(&settings->credentials);
-        mr_free(found.region);
         settings->credentials = found;
-        settings->credentials.region = region;
-    } else {
-        mr_credentials_fini(&found);
+        settings->credentials.region = old.region; /* that of the calls before */
+        old.region = found.region;
+        found = old;
     }
+    mr_credentials_fini(&found);
     return is_new;
 }
 

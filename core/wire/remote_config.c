@@ -128,24 +128,18 @@ static mr_status find_credentials(struct mr_remote_settings *settings,
                                   const struct mr_remote_config *config, mr_error *error)
 {
     struct mr_credentials *credentials = &settings->credentials;
-    mr_status status = mr_credentials_find(config->profile, credentials, error);
+    mr_status status;
 
-    if (status)
-        return status;
-    if (config->region) {
-        mr_free(credentials->region);
-        credentials->region = mr_copy_text(config->region);
+    credentials->region = copy(config->region);
+    if (config->access_key_id) {
+        credentials->access_key_id = copy(config->access_key_id);
+        credentials->secret = copy(config->secret_access_key);
+        credentials->session_token = copy(config->session_token);
+        settings->is_keyed = true;
     }
-    if (!config->access_key_id)
-        return MR_OK;
-    mr_free(credentials->access_key_id);
-    mr_free(credentials->secret);
-    mr_free(credentials->session_token);
-    credentials->access_key_id = mr_copy_text(config->access_key_id);
-    credentials->secret = mr_copy_text(config->secret_access_key);
-    credentials->session_token = copy(config->session_token);
-    settings->is_keyed = true;
-    return MR_OK;
+    status = mr_credentials_find(config->profile, credentials, error);
+    /* A file that fails matters only to who needs it. */
+    return credentials->access_key_id && credentials->region ? MR_OK : status;
 }
 
 /* What a server that looks at nothing is told. */

@@ -477,5 +477,5 @@ int main(void)
         CASE(with_auto_distribution_no_key_is_needed),
         CASE(records_of_an_encrypted_stream_say_so),
     };
-    return cmocka_run_group_tests_name("records", tests, NULL, NULL);
+    return api_run_group(tests);
 }

@@ -313,5 +313,5 @@ int main(void)
         CASE(warm_throughput_needs_a_commitment),
         CASE(distribution_is_for_streams_on_demand),
     };
-    return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
+    return api_run_group(tests);
 }

@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -306,6 +307,68 @@ static void a_description_has_pages_of_shards(void **state)
     assert_non_null(strstr((char *)api->text.data, "\"HasMoreShards\":false"));
 }
 
+/* Until the stream is ACTIVE: a sweep comes by the real clock when it is due by the world's. */
+static void wait_until_active(struct api *api)
+{
+    while (strstr(api_call(api, "DescribeStreamSummary", "{\"StreamName\":\"s\"}"), "UPDATING"))
+        sched_yield();
+}
+
+static void children_appear_when_the_stream_is_active_again(void **state)
+{
+    struct api *api = *state;
+
+    api->config.state_delay_ms = 20;
+    api_reopen(api);
+    split(api, "0", MIDDLE);
+    api_expect_part(api, "DescribeStreamSummary", "{\"StreamName\":\"s\"}",
+                    "\"StreamStatus\":\"UPDATING\"");
+    assert_ids(api_call(api, "ListShards", "{\"StreamName\":\"s\"}"), "0");
+    api_expect_part(api, "PutRecord",
+                    "{\"StreamName\":\"s\",\"Data\":\"AAAA\",\"PartitionKey\":\"k\"}",
+                    "\"ShardId\":\"shardId-000000000000\"");
+    api_expect_part(api, "SplitShard",
+                    "{\"StreamName\":\"s\",\"ShardToSplit\":\"0\",\"NewStartingHashKey\":\"5\"}",
+                    "ResourceInUseException");
+    api->advance_ms += 20;
+    wait_until_active(api);
+    assert_ids(api_call(api, "ListShards", "{\"StreamName\":\"s\"}"), "0 1 2");
+
+    api_must(api, "MergeShards",
+             "{\"StreamName\":\"s\",\"ShardToMerge\":\"1\",\"AdjacentShardToMerge\":\"2\"}");
+    assert_ids(api_call(api, "ListShards", "{\"StreamName\":\"s\"}"), "0 1 2");
+    api_reopen(api); /* it is not forgotten */
+    assert_ids(api_call(api, "ListShards", "{\"StreamName\":\"s\"}"), "0 1 2");
+    api->advance_ms += 20;
+    wait_until_active(api);
+    assert_ids(api_call(api, "ListShards", "{\"StreamName\":\"s\"}"), "0 1 2 3");
+
+    api_must(api, "UpdateShardCount",
+             "{\"StreamName\":\"s\",\"TargetShardCount\":2,\"ScalingType\":\"UNIFORM_SCALING\"}");
+    api_expect_part(api, "DescribeStreamSummary", "{\"StreamName\":\"s\"}", "\"OpenShardCount\":1");
+    api->advance_ms += 20;
+    wait_until_active(api);
+    api_expect_part(api, "DescribeStreamSummary", "{\"StreamName\":\"s\"}", "\"OpenShardCount\":2");
+}
+
+static void a_stream_that_is_deleted_is_not_resharded(void **state)
+{
+    struct api *api = *state;
+
+    api->config.state_delay_ms = 20;
+    api_reopen(api);
+    split(api, "0", MIDDLE);
+    api_must(api, "DeleteStream", "{\"StreamName\":\"s\"}");
+    api_reopen(api);
+    api_expect_part(api, "DescribeStreamSummary", "{\"StreamName\":\"s\"}", "DELETING");
+    api->advance_ms += 20;
+    api_expect_part(api, "DescribeStreamSummary", "{\"StreamName\":\"s\"}",
+                    "ResourceNotFoundException");
+    api_must(api, "CreateStream", "{\"StreamName\":\"s\",\"ShardCount\":1}");
+    api->advance_ms += 20;
+    assert_ids(api_call(api, "ListShards", "{\"StreamName\":\"s\"}"), "0");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_api, close_api)
 
 int main(void)
@@ -321,6 +384,8 @@ int main(void)
         CASE(shards_are_filtered_as_asked),
         CASE(pages_of_shards_remember_the_filter),
         CASE(a_description_has_pages_of_shards),
+        CASE(children_appear_when_the_stream_is_active_again),
+        CASE(a_stream_that_is_deleted_is_not_resharded),
     };
-    return cmocka_run_group_tests_name("shards", tests, NULL, NULL);
+    return api_run_group(tests);
 }

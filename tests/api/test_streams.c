@@ -263,5 +263,5 @@ int main(void)
         CASE(calls_are_limited_as_on_aws),
         CASE(channels_are_refused_clearly),
     };
-    return cmocka_run_group_tests_name("streams", tests, NULL, NULL);
+    return api_run_group(tests);
 }

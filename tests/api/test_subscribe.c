@@ -248,5 +248,5 @@ int main(void)
         CASE(wrong_arguments_are_told),
         CASE(a_burst_is_cut_into_events),
     };
-    return cmocka_run_group_tests_name("subscribe", tests, NULL, NULL);
+    return api_run_group(tests);
 }

@@ -1,15 +1,28 @@
 /*
  * api.h - a service over an engine in a fresh directory, called as one would over the network: with
- * the name of an action and a body in JSON.
+ * the name of an action and a body in JSON. It is called directly, or through the client over HTTP
+ * and a server in this process: each test runs in every way.
  */
 #ifndef MR_TESTS_API_H
 #define MR_TESTS_API_H
 
 #include "wire/wire.h"
 
+enum api_way { API_LOCAL, API_REMOTE_CBOR, API_REMOTE_JSON };
+extern enum api_way api_way; /* of the next api_open() */
+
+/* Runs a group of tests in every way; what main() returns. */
+#define api_run_group(tests)                                                                       \
+    ((api_way = API_LOCAL, cmocka_run_group_tests_name("local", tests, NULL, NULL)) +              \
+     (api_way = API_REMOTE_CBOR, cmocka_run_group_tests_name("remote, CBOR", tests, NULL, NULL)) + \
+     (api_way = API_REMOTE_JSON, cmocka_run_group_tests_name("remote, JSON", tests, NULL, NULL)))
+
 struct api {
     mr_engine *engine;
     struct mr_service *service;
+    enum api_way way;
+    struct mr_kinesis *kinesis; /* of a remote one: what answers it */
+    struct mr_server *server;
     struct mr_service_config config;
     struct mr_engine_config engine_config;
     char directory[200];
