@@ -16,8 +16,8 @@ allowed() {
     core/service/*) echo "$low stream/stream.h service/*" ;;
     core/wire/*) echo "$low service/service.h wire/* millrace-remote.h" ;;
     core/engine.c) echo "$low log/log.h stream/stream.h service/service.h" ;;
-    producer/*) echo "$low service/service.h wire/wire.h millrace-producer.h" ;;
-    consumer/*) echo "$low service/service.h wire/wire.h millrace-consumer.h" ;;
+    producer/*) echo "$low service/service.h wire/wire.h wire/aggregate.h millrace-producer.h" ;;
+    consumer/*) echo "$low service/service.h wire/wire.h wire/aggregate.h millrace-consumer.h" ;;
     tools/*) echo "$low log/log.h stream/stream.h service/service.h wire/wire.h \
         millrace-remote.h millrace-producer.h millrace-consumer.h" ;;
     tests/*) echo '*' ;;
