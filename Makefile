@@ -211,7 +211,7 @@ demo: all                                   ## the main job on real data, in und
 	$(Q)MILLRACE='$(abspath $(program))' tools/labs/demo.sh
 
 bench: $(call picked,$(benches)) $(program) ## how fast, beside the machine's own limits (T=name picks some)
-	$(Q)MILLRACE='$(abspath $(program))' tests/bench/run.sh $(call picked,$(benches))
+	$(Q)O='$O' MILLRACE='$(abspath $(program))' tests/bench/run.sh $(call picked,$(benches))
 
 fuzz:                                       ## fuzz each decoder for SECONDS=60 (T=name picks some)
 	$(Q)$(MAKE) --no-print-directory BUILD=fuzz run-fuzzers

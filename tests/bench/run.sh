@@ -2,11 +2,29 @@
 # Runs the benchmarks given, one after the other, and ends with one table of all ratios.
 # The exit status tells that a benchmark went wrong, not that a target was missed: speed depends on
 # the machine and on who else uses it.
+#
+# bench_http also measures other servers, where it can have them: nginx, if it is installed, and
+# kinesalite, which npm installs below O. It says so where one is missing.
 set -u
 lines=$(mktemp)
 trap 'rm -f "$lines"' EXIT
 status=0
+
+find_peers() {
+    peers=$O/bench kinesalite=$O/bench/node_modules/kinesalite/cli.js
+    [ "${O#/}" != "$O" ] || kinesalite=$PWD/$kinesalite
+    [ -f "$kinesalite" ] || ! command -v npm > /dev/null || {
+        echo "installing kinesalite"
+        npm install --silent --no-fund --no-audit --prefix "$peers" kinesalite
+    }
+    [ ! -f "$kinesalite" ] || export MR_BENCH_KINESALITE="$kinesalite"
+    MR_BENCH_NGINX=$(PATH=$PATH:/usr/sbin command -v nginx) && export MR_BENCH_NGINX
+}
+
 for program; do
+    case $program in
+    */bench_http) find_peers ;;
+    esac
     echo "== ${program##*/}"
     # $? of the program, not of tee
     { "$program" || echo "# ${program##*/}: FAILED"; } | tee -a "$lines"
