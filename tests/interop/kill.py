@@ -2,19 +2,14 @@
 gone; look: they are all there, in order."""
 import sys
 import threading
+from collections import Counter
 
-import boto3
-from botocore.config import Config
+from aws import checker, connect, create
 
 phase, endpoint, path = sys.argv[1:]
-client = boto3.client('kinesis', endpoint_url=endpoint, region_name='us-east-1',
-                      aws_access_key_id='x', aws_secret_access_key='x',
-                      config=Config(retries={'max_attempts': 0}, max_pool_connections=8))
-stream = {'StreamName': 'Kill'}
-
-
-def check(what, is_good, detail=''):
-    print(f'{"ok" if is_good else "not ok"} - SIGKILL: {what}' + ('' if is_good else f': {detail}'))
+client = connect(endpoint, max_pool_connections=8)
+check = checker('SIGKILL')
+stream, BATCH = {'StreamName': 'Kill'}, 20
 
 
 def load(thread, acknowledged):
@@ -23,11 +18,11 @@ def load(thread, acknowledged):
         while True:
             answer = client.put_records(**stream, Records=[
                 {'PartitionKey': f'{thread}', 'Data': f'{thread} {number + i}'.encode()}
-                for i in range(20)])
+                for i in range(BATCH)])
             for i, each in enumerate(answer['Records']):
                 print(thread, number + i, each['SequenceNumber'], file=acknowledged)
             acknowledged.flush()
-            number += 20
+            number += BATCH
     except Exception:  # the server is gone
         pass
 
@@ -39,14 +34,13 @@ def read_all():
                                        ShardIteratorType='TRIM_HORIZON')['ShardIterator']
         while at:
             page = client.get_records(ShardIterator=at)
-            records += page['Records']
+            records += [{**each, 'ShardId': shard['ShardId']} for each in page['Records']]
             at = page['Records'] and page['NextShardIterator']
     return records
 
 
 if phase == 'put':
-    client.create_stream(**stream, ShardCount=2)
-    client.get_waiter('stream_exists').wait(**stream, WaiterConfig={'Delay': 1})
+    create(client, 'Kill', 2)
     with open(path, 'w') as acknowledged:
         threads = [threading.Thread(target=load, args=(i, acknowledged)) for i in range(4)]
         for each in threads:
@@ -61,8 +55,13 @@ else:
     check('records were acknowledged', len(promised) >= 400, len(promised))
     check('every one of them is there, with its data (L1)',
           all(found.get(number) == data for number, data in promised.items()))
-    of_key = {}
+    of_key, promised_to = {}, Counter(data.split()[0] for data in promised.values())
     for each in records:
         of_key.setdefault(each['PartitionKey'], []).append(int(each['Data'].split()[1]))
-    check("a key's records are in their order (L2)",
-          all(numbers == sorted(numbers) for numbers in of_key.values()))
+    check("a key's records are in their order, each once, without a gap (L2)",
+          all(numbers == list(range(len(numbers))) for numbers in of_key.values()))
+    check('an unanswered call is there whole or not at all (L4)', all(
+        len(numbers) - promised_to[key] in (0, BATCH) for key, numbers in of_key.items()), promised_to)
+    check("each shard's numbers ascend", all(
+        one['SequenceNumber'] < next['SequenceNumber'] for one, next in zip(records, records[1:])
+        if one['ShardId'] == next['ShardId']))

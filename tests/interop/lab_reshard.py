@@ -2,17 +2,12 @@
 import hashlib
 import sys
 
-import boto3
+from aws import checker, connect
 
-client = boto3.client('kinesis', endpoint_url=sys.argv[1], region_name='us-east-1',
-                      aws_access_key_id='x', aws_secret_access_key='x')
+client = connect(sys.argv[1])
+check = checker('lab, resharding')
 stream = {'StreamName': 'Reshard'}
 TOP = 2**128 - 1
-
-
-def check(what, is_good, detail=''):
-    print(f'{"ok" if is_good else "not ok"} - lab, resharding: {what}' +
-          ('' if is_good else f': {detail}'))
 
 
 def shards():

@@ -87,7 +87,7 @@ mkfifo "$work/said"
 touch "$work/all"
 export PATH=$clients/venv/bin:$PATH MILLRACE MILLRACE_DATA=$work/data
 export AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
-export AWS_PAGER='' AWS_CA_BUNDLE=$work/cert.pem NODE_EXTRA_CA_CERTS=$work/cert.pem NODE_NO_WARNINGS=1
+export PYTHONDONTWRITEBYTECODE=1 AWS_PAGER='' AWS_CA_BUNDLE=$work/cert.pem NODE_EXTRA_CA_CERTS=$work/cert.pem NODE_NO_WARNINGS=1
 unset AWS_PROFILE AWS_SESSION_TOKEN
 
 start --limits off
@@ -101,6 +101,7 @@ for scheme in http https; do
         "$here/cli.sh" "cli2-$scheme"
 done
 run papercuts python "$here/papercuts.py" "http://127.0.0.1:$port"
+run papercuts-shards python "$here/papercuts_shards.py" "http://127.0.0.1:$port"
 run lab-reshard python "$here/lab_reshard.py" "http://127.0.0.1:$port"
 run lab-demo-put "$here/lab_demo.sh" put
 if picked kill; then
@@ -116,6 +117,9 @@ run2 lab-demo2-put "$here/lab_demo.sh" put Demo2Stream
 stop TERM
 run lab-demo-tail "$here/lab_demo.sh" tail
 run2 lab-demo2-tail "$here/lab_demo.sh" tail Demo2Stream
+start --state-delay 0
+run papercuts-limits python "$here/papercuts_limits.py" "http://127.0.0.1:$port"
+stop TERM
 start --state-delay 5000
 run lab-cli "$here/lab_cli.sh"
 run2 lab-cli2 "$here/lab_cli.sh"
