@@ -317,6 +317,28 @@ static void a_call_is_passed_on_and_answered(void **state)
     assert_answer("/", SIGNED JSON TARGET("CreateStream"), "{\"StreamName\":\"s\"}", 200, "");
 }
 
+/* Signed in the query, where slashes may be written in two ways. */
+static void a_query_names_the_region(void **state)
+{
+    static const char *const credentials[] = {"K%2F20261122%2Fus-west-2%2Fkinesis%2Faws4_request",
+                                              "K%2f20261122%2fus-west-2%2fkinesis%2faws4_request",
+                                              "K/20261122/us-west-2/kinesis/aws4_request"};
+    char path[300];
+    (void)state;
+
+    http_world_open(&world);
+    for (size_t i = 0; i < sizeof credentials / sizeof *credentials; i++) {
+        snprintf(
+            path, sizeof path,
+            "/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=%s&X-Amz-Date=20261122T100000Z"
+            "&X-Amz-SignedHeaders=host&X-Amz-Signature=0",
+            credentials[i]);
+        fake.region[0] = 0;
+        assert_answer(path, JSON TARGET("CreateStream"), "{\"StreamName\":\"s\"}", 200, "");
+        assert_string_equal(fake.region, "us-west-2");
+    }
+}
+
 static void odd_regions_are_none(void **state)
 {
     (void)state;
@@ -496,6 +518,7 @@ int main(void)
         test(browsers_may_ask),
         test(errors_of_cbor_requests_are_cbor),
         test(a_call_is_passed_on_and_answered),
+        test(a_query_names_the_region),
         test(odd_regions_are_none),
         test(refusals_have_their_status),
         test(an_answer_may_come_when_the_client_has_left),

@@ -141,13 +141,28 @@ static bool is_signed(const struct mr_request *request, struct mr_arena *arena,
     return refuse(refusal, MR_EXCEPTION_MISSING_TOKEN, (mr_bytes){none, sizeof none - 1});
 }
 
-/* "Credential=KEY/DATE/REGION/kinesis/aws4_request" */
-static mr_bytes region_of(mr_bytes header)
+/* Up to the next slash, which in a query is written "%2F". */
+static bool take_field(mr_bytes *rest, mr_bytes *field)
 {
-    mr_bytes credential = find_value(header, ", ", "Credential"), part = {0};
+    const char *end;
 
+    if (!take_part(rest, "/%", field))
+        return false;
+    end = (const char *)field->data + field->size;
+    if (rest->size >= 2 && *end == '%' && strncasecmp(rest->data, "2F", 2) == 0)
+        *rest = (mr_bytes){end + 3, rest->size - 2};
+    return true;
+}
+
+/* Of a credential: "KEY/DATE/REGION/kinesis/aws4_request". */
+static mr_bytes region_of(const struct mr_request *request)
+{
+    mr_bytes header = mr_request_field(request, "authorization"), part = {0}, credential;
+
+    credential = header.size ? find_value(header, ", ", "Credential")
+                             : find_value(request->query, "&", "X-Amz-Credential");
     for (unsigned i = 0; i < 3; i++)
-        if (!take_part(&credential, "/", &part))
+        if (!take_field(&credential, &part))
             return (mr_bytes){0};
     for (size_t i = 0; i < part.size; i++)
         if (!isalnum(((const unsigned char *)part.data)[i]) && ((const char *)part.data)[i] != '-')
@@ -205,7 +220,7 @@ static enum mr_front_verdict read_call(const struct mr_request *request, struct 
     }
     if (!is_decoded)
         return MR_FRONT_REFUSED;
-    front->region = region_of(mr_request_field(request, "authorization"));
+    front->region = region_of(request);
     return MR_FRONT_CALL;
 }
 
