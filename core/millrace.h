@@ -313,6 +313,14 @@ mr_status mr_put_submit(mr_engine *engine, const char *stream, const mr_put *put
                         mr_put_result *results, void (*done)(void *context, mr_status status),
                         void *context, mr_error *error);
 
+/*
+ * mr_put_submit() for a thread that must not wait: BUSY at once while the journal is full or a stream
+ * is about to change. Try again, or leave it to a thread that may wait.
+ */
+mr_status mr_put_offer(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
+                       mr_put_result *results, void (*done)(void *context, mr_status status),
+                       void *context, mr_error *error);
+
 /* ---- read --------------------------------------------------------------------------------- */
 
 typedef enum mr_start {

@@ -8,8 +8,8 @@
  * Locks       `changing` is held through an operation that changes anything but records: one at a
  *             time. `lock` is held for writing while the copy changes, for reading to look at it:
  *             never across a call of the engine that waits.
- * Time        A state that lasts ends by the clock alone, whether or not somebody looks; only the
- *             deletion of what is due to be deleted is work, and has an alarm.
+ * Time        A state that lasts ends by the clock alone, whether or not somebody looks. What is work
+ *             at the end of one - a deletion, a reshard - has an alarm.
  */
 #ifndef MR_SERVICE_INSIDE_H
 #define MR_SERVICE_INSIDE_H
@@ -34,6 +34,16 @@ struct mr_phase {
     enum mr_status_kind kind;
     int64_t until_ms; /* then it is ACTIVE, or gone */
 };
+#define MR_UNTIL_DONE INT64_MAX /* not by the clock: when the reshard is done */
+
+/* What is done to a stream when it has been UPDATING for long enough (spec 5.4). */
+struct mr_reshard {
+    enum mr_reshard_kind { RESHARD_NONE, RESHARD_SPLIT, RESHARD_MERGE, RESHARD_SCALE } kind;
+    mr_shard_id shard, adjacent;
+    mr_hash_key at;
+    uint32_t shard_count;
+    int64_t due_ms;
+};
 
 enum { RESHARD_COUNT_MAX = 10, MODE_COUNT_MAX = 2, KMS_COUNT_MAX = 25 };
 
@@ -48,6 +58,7 @@ struct mr_local_stream {
     uint32_t id;
     int64_t created_ms;
     struct mr_phase phase;
+    struct mr_reshard reshard;                /* counts only while it is UPDATING */
     bool is_on_demand, is_encrypted, is_auto; /* is_auto: we choose the shards of records */
     uint8_t metrics;                          /* a bit for each of those in mr_metric_names[] */
     uint32_t max_record_kib;
@@ -80,7 +91,7 @@ struct mr_local {
     uint8_t token_key[16];
     struct mr_workers *workers;
     struct mr_alarms *alarms;
-    struct mr_alarm sweeper; /* deletes what is due */
+    struct mr_alarm sweeper; /* reshards and deletes what is due */
     struct mr_job sweep;
     _Atomic bool is_sweeping, is_closing;
     struct mr_alarm grower;
@@ -92,6 +103,13 @@ struct mr_local {
     struct mr_commitment commitment;
     struct mr_bucket calls[MR_ACTION_COUNT];
     _Atomic uint64_t spread; /* places of records without a key */
+
+    struct {
+        pthread_mutex_t lock;
+        struct put *first, *last; /* waiting for room in the journal, in order: see put.c */
+        bool is_draining;
+        struct mr_job drain;
+    } parked;
 
     struct {
         pthread_mutex_t lock;
@@ -178,9 +196,11 @@ bool mr_local_store_consumer(struct mr_local *local, struct mr_call *call, const
 void mr_local_add(struct mr_local *local, const struct mr_local_stream *stream);
 void mr_local_free(struct mr_local_stream *stream);
 
-/* Deletes the streams and consumers that are due; hold `changing`. */
+/* Reshards the streams, deletes the streams and consumers that are due; hold `changing`. */
 void mr_local_sweep(struct mr_local *local);
-void mr_local_sweep_soon(struct mr_local *local);
+void mr_local_sweep_soon(struct mr_local *local); /* and sets the alarm for what is due later */
+mr_status mr_local_reshard(struct mr_local *local, const char *stream,
+                           const struct mr_reshard *reshard, mr_error *error); /* reshard.c */
 
 /* Of a list of moments: how many in the last 24 hours; and adds one. */
 size_t mr_moments_count(const int64_t *moments_ms, size_t count, int64_t now_ms);
@@ -220,8 +240,6 @@ struct mr_shards {
 bool mr_shards_open(struct mr_local *local, struct mr_call *call, const char *stream,
                     struct mr_shards *shards);
 void mr_shards_close(struct mr_shards *shards);
-size_t mr_shards_open_count(const struct mr_shards *shards);
-const mr_shard *mr_shards_find(const struct mr_shards *shards, mr_shard_id id); /* or NULL */
 
 /* "0", "shardId-0", "x-0". False: it is none. */
 bool mr_shard_id_of(mr_bytes text, mr_shard_id *id);
@@ -231,9 +249,9 @@ mr_bytes mr_hash_text(struct mr_call *call, mr_hash_key key);
 mr_bytes mr_sequence_text(struct mr_call *call, const mr_sequence *sequence);
 struct mr_api_hash_key_range *mr_range_of(struct mr_call *call, const mr_shard *shard);
 struct mr_api_shard mr_shard_answer(struct mr_call *call, const mr_shard *shard);
-/* The children there are of a shard. */
-struct mr_api_child_shard *mr_children_of(struct mr_call *call, const struct mr_shards *shards,
-                                          mr_shard_id id, size_t *count);
+/* The children there are of a shard; NULL: none. */
+struct mr_api_child_shard *mr_children_of(struct mr_call *call, const struct mr_shard_view *view,
+                                          size_t *count);
 
 /* A position as requests have it: refused with what GetShardIterator says (spec 4.4). */
 struct mr_asked {

@@ -23,7 +23,7 @@ static bool refuse_shard(struct mr_call *call, mr_shard_id shard, const char *st
 }
 
 static bool check_rate(struct mr_local *local, struct mr_call *call, const char *name,
-                       size_t open_count)
+                       uint32_t open_count)
 {
     struct mr_local_stream *stream;
     bool is_fine = true;
@@ -35,7 +35,7 @@ static bool check_rate(struct mr_local *local, struct mr_call *call, const char 
     if (stream)
         is_fine =
             mr_bucket_take(&stream->calls[call->action], local->clock->monotonic_ns(local->clock),
-                           ITERATORS_PER_S * (uint32_t)open_count, 1);
+                           ITERATORS_PER_S * open_count, 1);
     pthread_rwlock_unlock(&local->lock);
     return is_fine ||
            mr_refuse(call, MR_EXCEPTION_THROUGHPUT_EXCEEDED,
@@ -101,23 +101,23 @@ static bool is_known(struct mr_local *local, const struct mr_named *named,
 
 static void answer_iterator(struct mr_local *local, struct mr_call *call,
                             const struct mr_named *named, const struct mr_local_stream *stream,
-                            const struct mr_shards *shards, mr_shard_id id)
+                            mr_shard_id id)
 {
     const struct mr_api_get_shard_iterator_request *request = call->request;
     struct mr_api_get_shard_iterator_response *response = call->response;
     const struct mr_asked asked = {request->shard_iterator_type, request->starting_sequence_number,
                                    request->timestamp, "GetShardIterator"};
-    const mr_shard *shard = mr_shards_find(shards, id);
+    struct mr_shard_view view;
     struct mr_token token = {.kind = TOKEN_ITERATOR, .stream_id = stream->id, .shard = id};
     mr_position position;
 
-    if (!shard) {
+    if (mr_shard_look(local->engine, named->name, id, &view, NULL)) {
         refuse_shard(call, id, named->name, named->account);
         return;
     }
     memcpy(token.stream, named->name, sizeof token.stream);
-    if (!mr_position_of(local, call, named->name, shard, &asked, &position) ||
-        !check_rate(local, call, named->name, mr_shards_open_count(shards)) ||
+    if (!mr_position_of(local, call, named->name, &view.shard, &asked, &position) ||
+        !check_rate(local, call, named->name, view.open_shard_count) ||
         !mr_goes_on(call, request->dry_run) || !place(local, call, &position, &token))
         return;
     token.created_ms = mr_local_now_ms(local);
@@ -128,7 +128,6 @@ void mr_do_get_shard_iterator(struct mr_local *local, struct mr_call *call)
 {
     const struct mr_api_get_shard_iterator_request *request = call->request;
     struct mr_local_stream stream;
-    struct mr_shards shards;
     struct mr_named named;
     mr_shard_id id;
 
@@ -144,9 +143,7 @@ void mr_do_get_shard_iterator(struct mr_local *local, struct mr_call *call)
         refuse_shard(call, id, named.name, named.account);
         return;
     }
-    if (mr_shards_open(local, call, named.name, &shards))
-        answer_iterator(local, call, &named, &stream, &shards, id);
-    mr_shards_close(&shards);
+    answer_iterator(local, call, &named, &stream, id);
 }
 
 /* ---- GetRecords --------------------------------------------------------------------------- */
@@ -240,21 +237,15 @@ static mr_status read_batches(struct reading *reading, mr_error *error)
 static void answer_end(struct mr_local *local, struct mr_call *call, const struct mr_token *token)
 {
     struct mr_api_get_records_response *response = call->response;
-    struct mr_shards shards;
-    const mr_shard *shard;
+    struct mr_shard_view view;
     int64_t behind_ms = 0;
 
-    if (mr_shards_open(local, call, token->stream, &shards)) {
-        response->child_shards =
-            mr_children_of(call, &shards, token->shard, &response->child_shards_count);
-        shard = mr_shards_find(&shards, token->shard);
-        if (shard && shard->is_closed)
-            behind_ms = mr_local_now_ms(local) - shard->closed_ms;
-        if (response->child_shards_count == 0)
-            response->child_shards = NULL;
-        response->millis_behind_latest = MR_NUMBER(behind_ms > 0 ? behind_ms : 0);
-    }
-    mr_shards_close(&shards);
+    if (mr_shard_look(local->engine, token->stream, token->shard, &view, NULL))
+        return; /* forgotten meanwhile */
+    response->child_shards = mr_children_of(call, &view, &response->child_shards_count);
+    if (view.shard.is_closed)
+        behind_ms = mr_local_now_ms(local) - view.shard.closed_ms;
+    response->millis_behind_latest = MR_NUMBER(behind_ms > 0 ? behind_ms : 0);
 }
 
 static void answer_records(struct mr_local *local, struct reading *reading, struct mr_token *token)

@@ -112,13 +112,16 @@ static void sweep(struct mr_job *job)
     pthread_mutex_unlock(&local->changing);
 }
 
-static void ring_sweeper(struct mr_alarm *alarm)
+void mr_local_sweep_soon(struct mr_local *local)
 {
-    struct mr_local *local =
-        (struct mr_local *)(void *)((char *)alarm - offsetof(struct mr_local, sweeper));
-
     if (!atomic_load(&local->is_closing) && !atomic_exchange(&local->is_sweeping, true))
         mr_workers_add(local->workers, &local->sweep);
+}
+
+static void ring_sweeper(struct mr_alarm *alarm)
+{
+    mr_local_sweep_soon(
+        (struct mr_local *)(void *)((char *)alarm - offsetof(struct mr_local, sweeper)));
 }
 
 /* ---- open and close ----------------------------------------------------------------------- */
@@ -164,6 +167,7 @@ static void free_local(struct mr_local *local)
     mr_table_fini(&local->by_name);
     pthread_mutex_destroy(&local->changing);
     pthread_mutex_destroy(&local->subscriptions.lock);
+    pthread_mutex_destroy(&local->parked.lock);
     pthread_rwlock_destroy(&local->lock);
     mr_free(local);
 }
@@ -212,6 +216,7 @@ mr_status mr_service_local_open(struct mr_service **service, mr_engine *engine,
     snprintf(local->region, sizeof local->region, "%s", config->region);
     pthread_mutex_init(&local->changing, NULL);
     pthread_mutex_init(&local->subscriptions.lock, NULL);
+    pthread_mutex_init(&local->parked.lock, NULL);
     pthread_rwlock_init(&local->lock, NULL);
     local->sweeper.ring = ring_sweeper;
     local->sweep.run = sweep;

@@ -1,6 +1,7 @@
 /*
  * put.c - PutRecord and PutRecords: on the caller's thread up to the engine's queue, and answered
- * when the records are durable.
+ * when the records are durable. When the engine cannot take one at once, it is parked, and with it
+ * all that come later, so that their order stays: a worker, who may wait, puts them one by one.
  */
 #include "base/u128.h"
 #include "service/inside.h"
@@ -10,6 +11,7 @@
 
 #define REQUEST_BYTES_MAX (10 * MIB) /* data and keys of one call */
 #define FEW 8                        /* results that are formatted on the engine's own thread */
+#define PARKED_MS_MAX 30000
 
 struct put {
     struct mr_local *local;
@@ -20,6 +22,9 @@ struct put {
     mr_put *puts;
     mr_put_result *results;
     mr_hash_key *hash_keys;
+    struct mr_call *call;
+    struct put *next; /* parked behind it */
+    uint64_t parked_ns;
 };
 
 /* ---- the stream --------------------------------------------------------------------------- */
@@ -104,6 +109,7 @@ static struct put *begin(struct mr_local *local, struct mr_call *call, size_t co
     struct put *put = mr_arena_new(call->arena, struct put);
 
     put->local = local;
+    put->call = call;
     put->count = count;
     put->puts = mr_arena_take(call->arena, count * sizeof *put->puts);
     put->results = mr_arena_take(call->arena, count * sizeof *put->results);
@@ -207,16 +213,94 @@ static void finish(void *context, mr_status status)
         mr_workers_add(put->local->workers, &call->job);
 }
 
-static void submit(struct mr_local *local, struct mr_call *call, struct put *put)
-{
-    mr_error error;
-    mr_status status = mr_put_submit(local->engine, put->stream, put->puts, put->count,
-                                     put->results, finish, call, &error);
+/* ---- the engine --------------------------------------------------------------------------- */
 
+typedef mr_status put_function(mr_engine *engine, const char *stream, const mr_put *puts,
+                               size_t count, mr_put_result *results,
+                               void (*done)(void *context, mr_status status), void *context,
+                               mr_error *error);
+
+/* False, and nothing happened: the engine cannot take it at once. */
+static bool give(struct put *put, put_function *function, bool takes_busy)
+{
+    struct mr_call *call = put->call;
+    mr_error error;
+    mr_status status = function(put->local->engine, put->stream, put->puts, put->count,
+                                put->results, finish, call, &error);
+
+    if (status == MR_BUSY && !takes_busy)
+        return false;
     if (status) {
-        mr_refuse_status(local, call, put->stream, status, &error);
+        mr_refuse_status(put->local, call, put->stream, status, &error);
         call->done(call);
     }
+    return true;
+}
+
+static uint64_t real_ns(void)
+{
+    return mr_clock_real()->monotonic_ns(mr_clock_real());
+}
+
+/* The first one; NULL: none, and nobody drains any more. */
+static struct put *take_parked(struct mr_local *local)
+{
+    struct put *put;
+
+    pthread_mutex_lock(&local->parked.lock);
+    put = local->parked.first;
+    if (put)
+        local->parked.first = put->next;
+    else
+        local->parked.is_draining = false;
+    pthread_mutex_unlock(&local->parked.lock);
+    return put;
+}
+
+/* One that has waited for long already does not make the others wait as long again. */
+static void drain(struct mr_job *job)
+{
+    struct mr_local *local =
+        (struct mr_local *)(void *)((char *)job - offsetof(struct mr_local, parked.drain));
+    struct put *put;
+
+    while ((put = take_parked(local))) {
+        bool is_late = real_ns() - put->parked_ns > (uint64_t)PARKED_MS_MAX * 1000000;
+
+        give(put, is_late ? mr_put_offer : mr_put_submit, true);
+    }
+}
+
+/* Puts it behind those that are parked; false: none is, and it need not be. */
+static bool park(struct mr_local *local, struct put *put, bool needs_it)
+{
+    bool was_draining;
+
+    pthread_mutex_lock(&local->parked.lock);
+    was_draining = local->parked.is_draining;
+    needs_it |= was_draining;
+    if (needs_it) {
+        put->next = NULL;
+        put->parked_ns = real_ns();
+        if (local->parked.first)
+            local->parked.last->next = put;
+        else
+            local->parked.first = put;
+        local->parked.last = put;
+        local->parked.is_draining = true;
+    }
+    pthread_mutex_unlock(&local->parked.lock);
+    if (needs_it && !was_draining) {
+        local->parked.drain.run = drain;
+        mr_workers_add(local->workers, &local->parked.drain);
+    }
+    return needs_it;
+}
+
+static void submit(struct mr_local *local, struct put *put)
+{
+    if (!park(local, put, false) && !give(put, mr_put_offer, false))
+        park(local, put, true);
 }
 
 /* ---- the actions -------------------------------------------------------------------------- */
@@ -249,7 +333,7 @@ void mr_do_put_record(struct mr_local *local, struct mr_call *call)
                     0) &&
         check_ordering(local, call, put, request->sequence_number_for_ordering) &&
         mr_goes_on(call, request->dry_run))
-        submit(local, call, put);
+        submit(local, put);
     else
         call->done(call);
 }
@@ -278,7 +362,7 @@ void mr_do_put_records(struct mr_local *local, struct mr_call *call)
 
     if (look(local, call, put, request->stream_name, request->stream_arn) &&
         read_records(call, put, request) && mr_goes_on(call, request->dry_run))
-        submit(local, call, put);
+        submit(local, put);
     else
         call->done(call);
 }

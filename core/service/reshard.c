@@ -1,4 +1,7 @@
-/* reshard.c - SplitShard, MergeShards, UpdateShardCount (spec 5.4 to 5.6). */
+/*
+ * reshard.c - SplitShard, MergeShards, UpdateShardCount (spec 5.4 to 5.6): checked in the call, done
+ * when the stream has been UPDATING for as long as states last; until then puts go to the parents.
+ */
 #include "base/u128.h"
 #include "service/inside.h"
 
@@ -28,14 +31,11 @@ static bool look(struct mr_local *local, struct mr_call *call, const struct mr_n
                      stream->name, local->account);
 }
 
-static const mr_shard *find(struct mr_local *local, struct mr_call *call, const char *stream,
-                            const struct mr_shards *shards, mr_shard_id id)
+static bool find(struct mr_local *local, struct mr_call *call, const char *stream, mr_shard_id id,
+                 struct mr_shard_view *view)
 {
-    const mr_shard *shard = mr_shards_find(shards, id);
-
-    if (!shard)
-        refuse_unknown(local, call, stream, mr_shard_text(call, id));
-    return shard;
+    return !mr_shard_look(local->engine, stream, id, view, NULL) ||
+           refuse_unknown(local, call, stream, mr_shard_text(call, id));
 }
 
 static bool check_open(struct mr_local *local, struct mr_call *call, const char *stream,
@@ -51,11 +51,40 @@ static bool check_open(struct mr_local *local, struct mr_call *call, const char 
                      text, stream, local->account);
 }
 
-static void begin_updating(struct mr_local *local, struct mr_call *call,
-                           struct mr_local_stream *stream)
+mr_status mr_local_reshard(struct mr_local *local, const char *stream,
+                           const struct mr_reshard *reshard, mr_error *error)
 {
+    switch (reshard->kind) {
+    case RESHARD_SPLIT:
+        return mr_shard_split(local->engine, stream, reshard->shard, &reshard->at, NULL, error);
+    case RESHARD_MERGE:
+        return mr_shard_merge(local->engine, stream, reshard->shard, reshard->adjacent, NULL,
+                              error);
+    case RESHARD_SCALE:
+        return mr_stream_scale(local->engine, stream, reshard->shard_count, error);
+    case RESHARD_NONE:
+        break;
+    }
+    return MR_OK;
+}
+
+static bool begin_updating(struct mr_local *local, struct mr_call *call,
+                           struct mr_local_stream *stream, const struct mr_reshard *reshard)
+{
+    mr_error error;
+    mr_status status;
+
     stream->phase = mr_phase_begin(local, STATUS_UPDATING);
-    mr_local_store(local, call, stream);
+    if (local->config.state_delay_ms == 0) {
+        status = mr_local_reshard(local, stream->name, reshard, &error);
+        if (status)
+            return mr_refuse_status(local, call, stream->name, status, &error);
+    } else {
+        stream->reshard = *reshard;
+        stream->reshard.due_ms = stream->phase.until_ms;
+        stream->phase.until_ms = MR_UNTIL_DONE;
+    }
+    return mr_local_store(local, call, stream);
 }
 
 /* ---- SplitShard --------------------------------------------------------------------------- */
@@ -82,30 +111,23 @@ static bool check_split(struct mr_local *local, struct mr_call *call, const char
 }
 
 static void split(struct mr_local *local, struct mr_call *call, struct mr_local_stream *stream,
-                  const struct mr_shards *shards, mr_shard_id id)
+                  mr_shard_id id)
 {
     const struct mr_api_split_shard_request *request = call->request;
-    const mr_shard *shard = find(local, call, stream->name, shards, id);
-    mr_hash_key at;
-    mr_error error;
-    mr_status status;
+    struct mr_reshard reshard = {.kind = RESHARD_SPLIT, .shard = id};
+    struct mr_shard_view view;
 
-    if (!shard || !mr_check_shard_quota(local, call, 1) ||
-        !check_split(local, call, stream->name, shard, request->new_starting_hash_key, &at) ||
-        !check_open(local, call, stream->name, shard))
-        return;
-    status = mr_shard_split(local->engine, stream->name, id, &at, NULL, &error);
-    if (status)
-        mr_refuse_status(local, call, stream->name, status, &error);
-    else
-        begin_updating(local, call, stream);
+    if (find(local, call, stream->name, id, &view) && mr_check_shard_quota(local, call, 1) &&
+        check_split(local, call, stream->name, &view.shard, request->new_starting_hash_key,
+                    &reshard.at) &&
+        check_open(local, call, stream->name, &view.shard))
+        begin_updating(local, call, stream, &reshard);
 }
 
 void mr_do_split_shard(struct mr_local *local, struct mr_call *call)
 {
     const struct mr_api_split_shard_request *request = call->request;
     struct mr_local_stream stream;
-    struct mr_shards shards;
     struct mr_named named;
     mr_shard_id id;
 
@@ -116,11 +138,8 @@ void mr_do_split_shard(struct mr_local *local, struct mr_call *call)
         return;
     }
     pthread_mutex_lock(&local->changing);
-    if (look(local, call, &named, &stream)) {
-        if (mr_shards_open(local, call, stream.name, &shards))
-            split(local, call, &stream, &shards, id);
-        mr_shards_close(&shards);
-    }
+    if (look(local, call, &named, &stream))
+        split(local, call, &stream, id);
     pthread_mutex_unlock(&local->changing);
 }
 
@@ -133,38 +152,33 @@ static bool touch(const mr_shard *low, const mr_shard *high)
 }
 
 static void merge(struct mr_local *local, struct mr_call *call, struct mr_local_stream *stream,
-                  const struct mr_shards *shards, mr_shard_id id, mr_shard_id adjacent_id)
+                  mr_shard_id id, mr_shard_id adjacent_id)
 {
-    const mr_shard *shard = find(local, call, stream->name, shards, id), *adjacent;
+    struct mr_reshard reshard = {.kind = RESHARD_MERGE, .shard = id, .adjacent = adjacent_id};
+    struct mr_shard_view low, high;
     char text[MR_SHARD_TEXT_BYTES], other[MR_SHARD_TEXT_BYTES];
-    mr_error error;
-    mr_status status;
 
-    adjacent = shard ? find(local, call, stream->name, shards, adjacent_id) : NULL;
-    if (!adjacent || !check_open(local, call, stream->name, shard) ||
-        !check_open(local, call, stream->name, adjacent))
+    if (!find(local, call, stream->name, id, &low) ||
+        !find(local, call, stream->name, adjacent_id, &high) ||
+        !check_open(local, call, stream->name, &low.shard) ||
+        !check_open(local, call, stream->name, &high.shard))
         return;
-    if (!touch(shard, adjacent)) {
-        mr_shard_format(id, text);
-        mr_shard_format(adjacent_id, other);
-        mr_refuse(call, MR_EXCEPTION_INVALID_ARGUMENT,
-                  "Shards %s and %s in stream %s under account %s are not an adjacent pair of "
-                  "shards eligible for merging",
-                  text, other, stream->name, local->account);
+    if (touch(&low.shard, &high.shard)) {
+        begin_updating(local, call, stream, &reshard);
         return;
     }
-    status = mr_shard_merge(local->engine, stream->name, id, adjacent_id, NULL, &error);
-    if (status)
-        mr_refuse_status(local, call, stream->name, status, &error);
-    else
-        begin_updating(local, call, stream);
+    mr_shard_format(id, text);
+    mr_shard_format(adjacent_id, other);
+    mr_refuse(call, MR_EXCEPTION_INVALID_ARGUMENT,
+              "Shards %s and %s in stream %s under account %s are not an adjacent pair of shards "
+              "eligible for merging",
+              text, other, stream->name, local->account);
 }
 
 void mr_do_merge_shards(struct mr_local *local, struct mr_call *call)
 {
     const struct mr_api_merge_shards_request *request = call->request;
     struct mr_local_stream stream;
-    struct mr_shards shards;
     struct mr_named named;
     mr_shard_id id, adjacent = 0;
     bool is_known;
@@ -178,11 +192,8 @@ void mr_do_merge_shards(struct mr_local *local, struct mr_call *call)
         return;
     }
     pthread_mutex_lock(&local->changing);
-    if (look(local, call, &named, &stream)) {
-        if (mr_shards_open(local, call, stream.name, &shards))
-            merge(local, call, &stream, &shards, id, adjacent);
-        mr_shards_close(&shards);
-    }
+    if (look(local, call, &named, &stream))
+        merge(local, call, &stream, id, adjacent);
     pthread_mutex_unlock(&local->changing);
 }
 
@@ -225,23 +236,23 @@ static void scale(struct mr_local *local, struct mr_call *call, struct mr_local_
 {
     const struct mr_api_update_shard_count_request *request = call->request;
     struct mr_api_update_shard_count_response *response = call->response;
-    uint64_t target = (uint64_t)request->target_shard_count.value;
+    struct mr_reshard reshard = {.kind = RESHARD_SCALE,
+                                 .shard_count = (uint32_t)request->target_shard_count.value};
     struct mr_stream_info info;
     char arn[ARN_BYTES];
     mr_error error;
     mr_status status = mr_stream_describe(local->engine, stream->name, &info, &error);
 
-    if (!status) {
-        if (!check_target(local, call, stream, info.open_shard_count, target))
-            return;
-        status = mr_stream_scale(local->engine, stream->name, (uint32_t)target, &error);
-    }
     if (status) {
         mr_refuse_status(local, call, stream->name, status, &error);
         return;
     }
+    if (!check_target(local, call, stream, info.open_shard_count,
+                      (uint64_t)request->target_shard_count.value))
+        return;
     mr_moments_add(stream->reshards_ms, RESHARD_COUNT_MAX, mr_local_now_ms(local));
-    begin_updating(local, call, stream);
+    if (!begin_updating(local, call, stream, &reshard))
+        return;
     mr_stream_arn(local, call, stream->name, arn);
     response->stream_name = mr_text_copy(call, stream->name);
     response->stream_arn = mr_text_copy(call, arn);

@@ -80,30 +80,6 @@ void mr_shards_close(struct mr_shards *shards)
     mr_free(shards->items);
 }
 
-size_t mr_shards_open_count(const struct mr_shards *shards)
-{
-    size_t open = 0;
-
-    for (size_t i = 0; i < shards->count; i++)
-        open += !shards->items[i].is_closed;
-    return open;
-}
-
-const mr_shard *mr_shards_find(const struct mr_shards *shards, mr_shard_id id)
-{
-    size_t low = 0, high = shards->count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (shards->items[middle].id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < shards->count && shards->items[low].id == id ? &shards->items[low] : NULL;
-}
-
 struct mr_api_hash_key_range *mr_range_of(struct mr_call *call, const mr_shard *shard)
 {
     struct mr_api_hash_key_range *range = mr_arena_new(call->arena, struct mr_api_hash_key_range);
@@ -137,24 +113,23 @@ static void add_parent(struct mr_call *call, struct mr_api_child_shard *child, m
         child->parent_shards[child->parent_shards_count++] = mr_shard_text(call, parent);
 }
 
-struct mr_api_child_shard *mr_children_of(struct mr_call *call, const struct mr_shards *shards,
-                                          mr_shard_id id, size_t *count)
+struct mr_api_child_shard *mr_children_of(struct mr_call *call, const struct mr_shard_view *view,
+                                          size_t *count)
 {
-    struct mr_api_child_shard *children = mr_arena_array(call->arena, struct mr_api_child_shard, 2);
+    struct mr_api_child_shard *children;
 
-    *count = 0;
-    for (size_t i = 0; i < shards->count && *count < 2; i++) {
-        const mr_shard *shard = &shards->items[i];
-        struct mr_api_child_shard *child = &children[*count];
+    *count = view->child_count;
+    if (view->child_count == 0)
+        return NULL;
+    children = mr_arena_array(call->arena, struct mr_api_child_shard, view->child_count);
+    for (size_t i = 0; i < view->child_count; i++) {
+        const mr_shard *shard = &view->children[i];
 
-        if (shard->parent != id && shard->adjacent_parent != id)
-            continue;
-        child->shard_id = mr_shard_text(call, shard->id);
-        child->hash_key_range = mr_range_of(call, shard);
-        child->parent_shards = mr_arena_array(call->arena, mr_bytes, 2);
-        add_parent(call, child, shard->parent);
-        add_parent(call, child, shard->adjacent_parent);
-        ++*count;
+        children[i].shard_id = mr_shard_text(call, shard->id);
+        children[i].hash_key_range = mr_range_of(call, shard);
+        children[i].parent_shards = mr_arena_array(call->arena, mr_bytes, 2);
+        add_parent(call, &children[i], shard->parent);
+        add_parent(call, &children[i], shard->adjacent_parent);
     }
     return children;
 }

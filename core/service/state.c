@@ -100,12 +100,43 @@ static void scan_moments(struct mr_scan *scan, int64_t *moments_ms, size_t count
         moments_ms[i] = (int64_t)mr_scan_varint(scan);
 }
 
+static void pack_reshard(struct mr_pack *pack, const struct mr_reshard *reshard)
+{
+    mr_pack_u8(pack, (uint8_t)reshard->kind);
+    mr_pack_varint(pack, reshard->shard);
+    mr_pack_varint(pack, reshard->adjacent);
+    mr_pack_u64(pack, reshard->at.hi);
+    mr_pack_u64(pack, reshard->at.lo);
+    mr_pack_varint(pack, reshard->shard_count);
+    mr_pack_u64(pack, (uint64_t)reshard->due_ms);
+}
+
+static void scan_reshard(struct mr_scan *scan, struct mr_reshard *reshard)
+{
+    uint8_t kind = mr_scan_u8(scan);
+
+    scan->failed |= kind < RESHARD_SPLIT || kind > RESHARD_SCALE;
+    reshard->kind = (enum mr_reshard_kind)kind;
+    reshard->shard = (mr_shard_id)mr_scan_varint(scan);
+    reshard->adjacent = (mr_shard_id)mr_scan_varint(scan);
+    reshard->at.hi = mr_scan_u64(scan);
+    reshard->at.lo = mr_scan_u64(scan);
+    reshard->shard_count = (uint32_t)mr_scan_varint(scan);
+    reshard->due_ms = (int64_t)mr_scan_u64(scan);
+}
+
+/* It waits for the end of UPDATING. */
+static bool has_reshard(const struct mr_local_stream *stream)
+{
+    return stream->phase.kind == STATUS_UPDATING && stream->phase.until_ms == MR_UNTIL_DONE;
+}
+
 static void pack_stream(struct mr_pack *pack, const struct mr_local_stream *stream)
 {
     mr_pack_u8(pack, FORMAT_VERSION);
     pack_phase(pack, &stream->phase);
-    mr_pack_u8(pack,
-               (uint8_t)(stream->is_on_demand | stream->is_encrypted << 1 | stream->is_auto << 2));
+    mr_pack_u8(pack, (uint8_t)(stream->is_on_demand | stream->is_encrypted << 1 |
+                               stream->is_auto << 2 | has_reshard(stream) << 3));
     mr_pack_u8(pack, stream->metrics);
     mr_pack_varint(pack, stream->max_record_kib);
     mr_pack_varint(pack, stream->warm_mibps);
@@ -114,6 +145,8 @@ static void pack_stream(struct mr_pack *pack, const struct mr_local_stream *stre
     pack_moments(pack, stream->modes_ms, MODE_COUNT_MAX);
     pack_moments(pack, stream->starts_ms, KMS_COUNT_MAX);
     pack_moments(pack, stream->stops_ms, KMS_COUNT_MAX);
+    if (has_reshard(stream))
+        pack_reshard(pack, &stream->reshard);
 }
 
 static char *text_copy(mr_bytes text)
@@ -145,6 +178,8 @@ static bool scan_stream(struct mr_scan *scan, struct mr_local_stream *stream)
     scan_moments(scan, stream->modes_ms, MODE_COUNT_MAX);
     scan_moments(scan, stream->starts_ms, KMS_COUNT_MAX);
     scan_moments(scan, stream->stops_ms, KMS_COUNT_MAX);
+    if (flags & 8)
+        scan_reshard(scan, &stream->reshard);
     if (mr_scan_failed(scan) || mr_scan_left(scan) > 0)
         return false;
     stream->key_id = key_id.size > 0 ? text_copy(key_id) : NULL;
@@ -242,20 +277,19 @@ bool mr_local_look(struct mr_local *local, struct mr_call *call, const struct mr
 
 /* ---- in the engine ------------------------------------------------------------------------ */
 
-bool mr_local_store(struct mr_local *local, struct mr_call *call,
-                    const struct mr_local_stream *stream)
+static mr_status store(struct mr_local *local, const struct mr_local_stream *stream,
+                       mr_error *error)
 {
     struct mr_pack pack = MR_PACK(MR_PROPERTY_VALUE_BYTES_MAX);
     struct mr_local_stream *kept;
-    mr_error error;
     mr_status status;
 
     pack_stream(&pack, stream);
     status = mr_property_set(local->engine, stream->name, STATE_PROPERTY,
-                             (mr_bytes){pack.data, pack.size}, MR_ANY_VERSION, NULL, &error);
+                             (mr_bytes){pack.data, pack.size}, MR_ANY_VERSION, NULL, error);
     mr_pack_fini(&pack);
     if (status)
-        return mr_refuse_status(local, call, stream->name, status, &error);
+        return status;
     pthread_rwlock_wrlock(&local->lock);
     kept = mr_table_get(&local->by_name, mr_text(stream->name));
     if (kept) {
@@ -268,7 +302,18 @@ bool mr_local_store(struct mr_local *local, struct mr_call *call,
         kept->key_id = key_id;
     }
     pthread_rwlock_unlock(&local->lock);
-    if (stream->phase.kind == STATUS_DELETING)
+    return MR_OK;
+}
+
+bool mr_local_store(struct mr_local *local, struct mr_call *call,
+                    const struct mr_local_stream *stream)
+{
+    mr_error error;
+    mr_status status = store(local, stream, &error);
+
+    if (status)
+        return mr_refuse_status(local, call, stream->name, status, &error);
+    if (stream->phase.kind == STATUS_DELETING || has_reshard(stream))
         mr_local_sweep_soon(local);
     return true;
 }
@@ -392,38 +437,75 @@ mr_status mr_local_load(struct mr_local *local, mr_error *error)
 
 /* ---- sweep -------------------------------------------------------------------------------- */
 
-/* What is due, found under the lock, deleted without it. */
+#define AGAIN_MS 1000 /* after a failure */
+
+/* What is due, found under the lock, done without it. */
 struct due {
     char stream[MR_NAME_BYTES_MAX + 1];
     char consumer[MR_NAME_BYTES_MAX + 1]; /* "": the stream itself */
+    bool reshards;                        /* is not deleted */
 };
+
+/* Whether that moment has come; else *next_ms is not after it. */
+static bool has_come(int64_t moment_ms, int64_t now_ms, int64_t *next_ms)
+{
+    if (moment_ms > now_ms && moment_ms < *next_ms)
+        *next_ms = moment_ms;
+    return moment_ms <= now_ms;
+}
+
+static bool find_due_of(const struct mr_local_stream *stream, int64_t now_ms, struct due *due,
+                        int64_t *next_ms)
+{
+    *due = (struct due){.reshards = has_reshard(stream)};
+    memcpy(due->stream, stream->name, sizeof due->stream);
+    if (due->reshards && has_come(stream->reshard.due_ms, now_ms, next_ms))
+        return true;
+    due->reshards = false;
+    if (stream->phase.kind == STATUS_DELETING && has_come(stream->phase.until_ms, now_ms, next_ms))
+        return true;
+    for (size_t i = 0; i < stream->consumer_count; i++) {
+        const struct mr_local_consumer *consumer = &stream->consumers[i];
+
+        memcpy(due->consumer, consumer->name, sizeof due->consumer);
+        if (consumer->phase.kind == STATUS_DELETING &&
+            has_come(consumer->phase.until_ms, now_ms, next_ms))
+            return true;
+    }
+    return false;
+}
 
 static bool find_due(struct mr_local *local, struct due *due, int64_t *next_ms)
 {
     int64_t now_ms = mr_local_now_ms(local);
-    struct mr_local_stream *stream;
+    const struct mr_local_stream *stream;
     bool is_found = false;
     size_t place = 0;
 
     *next_ms = INT64_MAX;
     pthread_rwlock_rdlock(&local->lock);
-    while (!is_found && (stream = mr_table_next(&local->by_name, &place))) {
-        due->consumer[0] = 0;
-        memcpy(due->stream, stream->name, sizeof due->stream);
-        is_found = mr_phase_is_gone(&stream->phase, now_ms);
-        if (stream->phase.kind == STATUS_DELETING && stream->phase.until_ms < *next_ms)
-            *next_ms = stream->phase.until_ms;
-        for (size_t i = 0; !is_found && i < stream->consumer_count; i++) {
-            const struct mr_local_consumer *consumer = &stream->consumers[i];
-
-            memcpy(due->consumer, consumer->name, sizeof due->consumer);
-            is_found = mr_phase_is_gone(&consumer->phase, now_ms);
-            if (consumer->phase.kind == STATUS_DELETING && consumer->phase.until_ms < *next_ms)
-                *next_ms = consumer->phase.until_ms;
-        }
-    }
+    while (!is_found && (stream = mr_table_next(&local->by_name, &place)))
+        is_found = find_due_of(stream, now_ms, due, next_ms);
     pthread_rwlock_unlock(&local->lock);
     return is_found;
+}
+
+/* Now the children are there; whatever cannot be done any more is not. */
+static mr_status reshard_due(struct mr_local *local, const char *name)
+{
+    const struct mr_local_stream *kept;
+    struct mr_local_stream stream;
+    mr_status status;
+
+    pthread_rwlock_rdlock(&local->lock);
+    kept = mr_table_get(&local->by_name, mr_text(name));
+    memcpy(&stream, kept, offsetof(struct mr_local_stream, consumers));
+    pthread_rwlock_unlock(&local->lock);
+    status = mr_local_reshard(local, name, &stream.reshard, NULL);
+    if (mr_status_retryable(status) || status == MR_IO)
+        return status;
+    stream.phase = (struct mr_phase){STATUS_ACTIVE, 0};
+    return store(local, &stream, NULL);
 }
 
 static bool delete_property(void *context, const char *name, mr_bytes value, uint64_t version)
@@ -468,12 +550,15 @@ static mr_status delete_consumer(struct mr_local *local, const struct due *due)
     return status;
 }
 
-static mr_status delete_due(struct mr_local *local, const struct due *due)
+static mr_status do_due(struct mr_local *local, const struct due *due)
 {
-    mr_status status = due->consumer[0] ? delete_consumer(local, due)
-                                        : mr_stream_delete(local->engine, due->stream, NULL);
     struct mr_local_stream *stream;
+    mr_status status;
 
+    if (due->reshards)
+        return reshard_due(local, due->stream);
+    status = due->consumer[0] ? delete_consumer(local, due)
+                              : mr_stream_delete(local->engine, due->stream, NULL);
     if (status && status != MR_NOT_FOUND)
         return status;
     pthread_rwlock_wrlock(&local->lock);
@@ -490,16 +575,14 @@ void mr_local_sweep(struct mr_local *local)
 {
     struct due due;
     int64_t next_ms, now_ms;
+    mr_status status = MR_OK;
 
-    while (find_due(local, &due, &next_ms))
-        if (delete_due(local, &due))
-            break; /* the disk is full or broken: it stays as good as deleted */
+    while (!status && find_due(local, &due, &next_ms))
+        status = do_due(local, &due);
     now_ms = mr_local_now_ms(local);
-    if (next_ms != INT64_MAX && next_ms > now_ms)
-        mr_alarm_set(local->alarms, &local->sweeper, (uint32_t)(next_ms - now_ms) + 1);
-}
-
-void mr_local_sweep_soon(struct mr_local *local)
-{
-    mr_alarm_set(local->alarms, &local->sweeper, local->config.state_delay_ms + 1);
+    if (status) /* the disk is full or broken: what was to go stays as good as gone */
+        mr_alarm_set(local->alarms, &local->sweeper, AGAIN_MS);
+    else if (next_ms != INT64_MAX)
+        mr_alarm_set(local->alarms, &local->sweeper,
+                     next_ms > now_ms ? (uint32_t)(next_ms - now_ms) + 1 : 1);
 }

@@ -141,16 +141,13 @@ static void make_last(struct mr_local_subscription *subscription)
 {
     struct mr_api_subscribe_to_shard_event *event = &subscription->event;
     struct mr_call call = call_of(subscription);
-    struct mr_shards shards;
+    struct mr_shard_view view;
 
     event->continuation_sequence_number = (mr_bytes){0};
     event->millis_behind_latest = MR_NUMBER(0);
-    if (mr_shards_open(subscription->local, &call, subscription->named.name, &shards))
-        event->child_shards =
-            mr_children_of(&call, &shards, subscription->shard, &event->child_shards_count);
-    if (event->child_shards_count == 0)
-        event->child_shards = NULL;
-    mr_shards_close(&shards);
+    if (!mr_shard_look(subscription->local->engine, subscription->named.name, subscription->shard,
+                       &view, NULL))
+        event->child_shards = mr_children_of(&call, &view, &event->child_shards_count);
     subscription->is_last = true;
 }
 
@@ -453,20 +450,14 @@ static bool find_position(struct mr_local *local, struct mr_call *call,
     const struct mr_asked position_asked = {asked->type, asked->sequence_number, asked->timestamp,
                                             "SubscribeToShard"};
     char text[MR_SHARD_TEXT_BYTES];
-    struct mr_shards shards;
-    const mr_shard *shard;
-    bool is_good = false;
+    struct mr_shard_view view;
 
-    if (mr_shards_open(local, call, named->name, &shards)) {
-        shard = mr_shards_find(&shards, id);
-        mr_shard_format(id, text);
-        is_good = shard ? mr_position_of(local, call, named->name, shard, &position_asked, position)
-                        : mr_refuse(call, MR_EXCEPTION_NOT_FOUND,
-                                    "Shard %s in stream %s under account %s does not exist", text,
-                                    named->name, local->account);
-    }
-    mr_shards_close(&shards);
-    return is_good;
+    if (!mr_shard_look(local->engine, named->name, id, &view, NULL))
+        return mr_position_of(local, call, named->name, &view.shard, &position_asked, position);
+    mr_shard_format(id, text);
+    return mr_refuse(call, MR_EXCEPTION_NOT_FOUND,
+                     "Shard %s in stream %s under account %s does not exist", text, named->name,
+                     local->account);
 }
 
 void mr_do_subscribe_to_shard(struct mr_local *local, struct mr_call *call)

@@ -169,6 +169,25 @@ uint32_t mr_shard_second(uint32_t created_s, int64_t at_ms)
 
 /* ---- changing ----------------------------------------------------------------------------- */
 
+static void name_child(struct mr_stream *stream, mr_shard_id parent, mr_shard_id child)
+{
+    struct mr_shard_state *state = mr_stream_find(stream, parent);
+
+    if (state && !state->first_child)
+        state->first_child = child;
+}
+
+/* Parents know their children: those from this place in the stream's shards on. */
+static void name_children(struct mr_stream *stream, size_t index)
+{
+    for (; index < stream->shard_count; index++) {
+        const struct mr_shard_state *child = stream->shards[index];
+
+        name_child(stream, child->parent, child->id);
+        name_child(stream, child->adjacent_parent, child->id);
+    }
+}
+
 void mr_catalog_adopt(struct mr_catalog *catalog, struct mr_log *log, struct mr_stream *stream)
 {
     size_t name_index = mr_catalog_at(catalog, stream->name);
@@ -177,6 +196,7 @@ void mr_catalog_adopt(struct mr_catalog *catalog, struct mr_log *log, struct mr_
 
     for (size_t i = 0; i < stream->shard_count && log; i++)
         mr_log_add(log, stream->shards[i]->log, stream->id);
+    name_children(stream, 0);
     pthread_rwlock_wrlock(&catalog->lock);
     if (capacity) {
         catalog->by_id = mr_resize(catalog->by_id, capacity * sizeof *catalog->by_id);
@@ -262,6 +282,7 @@ static void adopt_layout(struct mr_stream *stream, struct mr_layout *layout, uin
     memcpy(stream->shards + stream->shard_count, layout->opened,
            layout->opened_count * sizeof *stream->shards);
     stream->shard_count = count;
+    name_children(stream, count - layout->opened_count);
     stream->next_shard = stream->shards[count - 1]->id + 1;
     layout->opened_count = 0;
     mr_free(stream->open);

@@ -26,6 +26,7 @@
 
 struct mr_shard_state {
     mr_shard_id id, parent, adjacent_parent; /* MR_NO_SHARD: born without */
+    mr_shard_id first_child;                 /* 0: none; that of a split has the next id, too */
     mr_log_id log;
     struct mr_range range;
     uint32_t created_s; /* in its sequences: above the second in which its parents were closed */

@@ -258,12 +258,11 @@ static bool is_within(const struct mr_limits *limits, uint64_t now_ns, struct mr
     return false;
 }
 
-static void group_records(struct mr_engine *engine, struct work *work, struct mr_route *route,
-                          const mr_put *puts, size_t count, mr_put_result *results)
+static void group_records(struct mr_engine *engine, const struct mr_limits *limits,
+                          struct work *work, struct mr_route *route, const mr_put *puts,
+                          size_t count, mr_put_result *results)
 {
-    const struct mr_limits limits = {.write_bytes_per_s = engine->limits.write_bytes_per_s,
-                                     .write_records_per_s = engine->limits.write_records_per_s};
-    bool is_limited = limits.write_bytes_per_s || limits.write_records_per_s;
+    bool is_limited = limits->write_bytes_per_s || limits->write_records_per_s;
     uint64_t now_ns = is_limited ? engine->clock->monotonic_ns(engine->clock) : 0;
 
     for (size_t i = 0; i < count; i++) {
@@ -275,7 +274,7 @@ static void group_records(struct mr_engine *engine, struct work *work, struct mr
         shard = (uint32_t)mr_range_find(route->starts, route->count,
                                         puts[i].explicit_hash_key ? *puts[i].explicit_hash_key
                                                                   : work->keys[i]);
-        if (is_limited && !is_within(&limits, now_ns, &route->shards[shard], &puts[i])) {
+        if (is_limited && !is_within(limits, now_ns, &route->shards[shard], &puts[i])) {
             results[i] =
                 (mr_put_result){.status = MR_THROTTLED, .sequence.shard = route->shards[shard].id};
             continue;
@@ -289,6 +288,21 @@ static void group_records(struct mr_engine *engine, struct work *work, struct mr
     }
     for (uint32_t g = 0; g < work->group_count; g++)
         work->next[work->groups[g].last] = NO_RECORD;
+}
+
+/* They were not put after all. */
+static void return_to_limits(const struct mr_limits *limits, const struct work *work,
+                             struct mr_route *route, const mr_put *puts)
+{
+    for (uint32_t g = 0; g < work->group_count; g++) {
+        struct mr_route_shard *shard = &route->shards[work->groups[g].shard];
+
+        for (uint32_t i = work->groups[g].first; i != NO_RECORD; i = work->next[i]) {
+            mr_bucket_return(&shard->records, limits->write_records_per_s, 1);
+            mr_bucket_return(&shard->bytes, limits->write_bytes_per_s,
+                             puts[i].partition_key.size + puts[i].data.size);
+        }
+    }
 }
 
 /* ---- frame -------------------------------------------------------------------------------- */
@@ -349,14 +363,44 @@ static void refuse(mr_put_result *results, size_t count, mr_status status)
             results[i] = (mr_put_result){.status = status};
 }
 
-/* Gives the records of a batch their places: append is queued, if there is one to give. */
+/* False: a change of streams is under way, and the caller will not wait for it. */
+static bool hold_routes(struct mr_engine *engine, uint32_t wait_ms)
+{
+    return wait_ms ? !pthread_rwlock_rdlock(&engine->routes.lock)
+                   : !pthread_rwlock_tryrdlock(&engine->routes.lock);
+}
+
+/* Gives the records of a batch their places, if there are any to give. Holds the routes. */
+static mr_status give_places(struct mr_engine *engine, struct work *work, const char *stream,
+                             const mr_put *puts, size_t count, mr_put_result *results,
+                             struct mr_log_append *append, uint32_t wait_ms, mr_error *error)
+{
+    const struct mr_limits limits = {.write_bytes_per_s = engine->limits.write_bytes_per_s,
+                                     .write_records_per_s = engine->limits.write_records_per_s};
+    struct mr_route *route = mr_routes_get(&engine->routes, stream);
+    mr_status status;
+
+    if (!route)
+        return mr_no_stream(stream, error);
+    group_records(engine, &limits, work, route, puts, count, results);
+    make_runs(work, puts);
+    append->runs = work->runs;
+    append->run_count = work->run_count;
+    if (work->run_count == 0)
+        return MR_OK;
+    status = mr_log_append(engine->log, append, wait_ms, error);
+    if (status)
+        return_to_limits(&limits, work, route, puts);
+    return status;
+}
+
+/* Queues append, if any record of the batch is good. */
 static mr_status queue(struct mr_engine *engine, const char *stream, const mr_put *puts,
                        size_t count, mr_put_result *results, struct mr_log_append *append,
-                       bool *is_queued, mr_error *error)
+                       uint32_t wait_ms, bool *is_queued, mr_error *error)
 {
     _Alignas(16) uint8_t stack[STACK_BYTES];
     struct mr_put_batch *batch = NULL;
-    struct mr_route *route;
     struct checked checked;
     struct work work;
     size_t bytes;
@@ -372,22 +416,13 @@ static mr_status queue(struct mr_engine *engine, const char *stream, const mr_pu
     if (checked.has_implicit_key)
         mr_hash_keys_of(&puts->partition_key, sizeof *puts, count, work.keys);
 
-    pthread_rwlock_rdlock(&engine->routes.lock);
-    route = mr_routes_get(&engine->routes, stream);
-    if (route) {
-        group_records(engine, &work, route, puts, count, results);
-        make_runs(&work, puts);
-        append->runs = work.runs;
-        append->run_count = work.run_count;
-        if (work.run_count > 0) {
-            status = mr_log_append(engine->log, append, MR_PUT_WAIT_MS, error);
-            *is_queued = !status;
-        }
+    if (hold_routes(engine, wait_ms)) {
+        status = give_places(engine, &work, stream, puts, count, results, append, wait_ms, error);
+        pthread_rwlock_unlock(&engine->routes.lock);
+        *is_queued = !status && work.run_count > 0;
     } else {
-        status = mr_no_stream(stream, error);
+        status = mr_fail(error, MR_BUSY, "a stream is about to change: try again");
     }
-    pthread_rwlock_unlock(&engine->routes.lock);
-
     if (*is_queued)
         fill_results(&work, append->at_ms, results);
     else if (status)
@@ -403,7 +438,8 @@ mr_status mr_put_records(mr_engine *engine, const char *stream, const mr_put *pu
     bool is_queued;
     mr_status status;
 
-    status = queue(engine, stream, puts, count, results, &append, &is_queued, error);
+    status =
+        queue(engine, stream, puts, count, results, &append, MR_PUT_WAIT_MS, &is_queued, error);
     if (!is_queued)
         return status;
     status = mr_log_wait(engine->log, &append, error);
@@ -431,9 +467,10 @@ static void finish(struct mr_log_append *append)
     done(context, status);
 }
 
-mr_status mr_put_submit(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
-                        mr_put_result *results, void (*done)(void *context, mr_status status),
-                        void *context, mr_error *error)
+static mr_status submit(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
+                        mr_put_result *results, uint32_t wait_ms,
+                        void (*done)(void *context, mr_status status), void *context,
+                        mr_error *error)
 {
     struct mr_put_call *call = take_call(&engine->put_calls);
     bool is_queued;
@@ -447,7 +484,7 @@ mr_status mr_put_submit(mr_engine *engine, const char *stream, const mr_put *put
     call->done = done;
     call->context = context;
     atomic_store(&call->is_filled, 0);
-    status = queue(engine, stream, puts, count, results, &call->append, &is_queued, error);
+    status = queue(engine, stream, puts, count, results, &call->append, wait_ms, &is_queued, error);
     if (is_queued) {
         if (atomic_exchange(&call->is_filled, 1) == 2)
             mr_word_wake(&call->is_filled, false);
@@ -457,4 +494,18 @@ mr_status mr_put_submit(mr_engine *engine, const char *stream, const mr_put *put
     if (!status)
         done(context, MR_OK); /* every record was refused */
     return status;
+}
+
+mr_status mr_put_submit(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
+                        mr_put_result *results, void (*done)(void *context, mr_status status),
+                        void *context, mr_error *error)
+{
+    return submit(engine, stream, puts, count, results, MR_PUT_WAIT_MS, done, context, error);
+}
+
+mr_status mr_put_offer(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
+                       mr_put_result *results, void (*done)(void *context, mr_status status),
+                       void *context, mr_error *error)
+{
+    return submit(engine, stream, puts, count, results, 0, done, context, error);
 }

@@ -6,6 +6,29 @@
 
 #include <inttypes.h>
 
+/* What is asked for; each kind looks at its own. */
+struct asked {
+    mr_shard_id shard, adjacent;
+    const mr_hash_key *at;
+    uint32_t shard_count;
+};
+
+typedef mr_status prepare_function(struct mr_change *change, const struct asked *asked,
+                                   mr_error *error);
+
+/* *first: the id of the first shard that it opens, if it opens any. */
+static mr_status reshard(struct mr_engine *engine, const char *stream, prepare_function *prepare,
+                         const struct asked *asked, mr_shard_id *first, mr_error *error)
+{
+    struct mr_change change;
+    mr_status status;
+
+    mr_change_begin(&change, engine, stream);
+    *first = change.stream ? change.stream->next_shard : MR_NO_SHARD;
+    status = change.stream ? prepare(&change, asked, error) : mr_no_stream(stream, error);
+    return mr_change_end(&change, status, error);
+}
+
 /* ---- checks ------------------------------------------------------------------------------- */
 
 static mr_status check_room(struct mr_engine *engine, uint64_t more, mr_error *error)
@@ -43,20 +66,19 @@ static void pack(struct mr_change *change, const struct mr_reshard_step *steps, 
 
 /* ---- split -------------------------------------------------------------------------------- */
 
-static mr_status prepare_split(struct mr_change *change, mr_shard_id id, const mr_hash_key *at,
-                               mr_error *error)
+static mr_status prepare_split(struct mr_change *change, const struct asked *asked, mr_error *error)
 {
-    struct mr_reshard_step step = {.closes = id};
+    struct mr_reshard_step step = {.closes = asked->shard};
     struct mr_shard_state *shard;
     char text[MR_SHARD_TEXT_BYTES], first[MR_HASH_KEY_TEXT_BYTES], last[MR_HASH_KEY_TEXT_BYTES],
         key[MR_HASH_KEY_TEXT_BYTES];
-    mr_status status = find_open(change, id, &shard, error);
+    mr_status status = find_open(change, asked->shard, &shard, error);
 
     if (status)
         return status;
-    step.at = at ? *at : mr_range_middle(&shard->range);
+    step.at = asked->at ? *asked->at : mr_range_middle(&shard->range);
     if (!mr_range_splits_at(&shard->range, step.at)) {
-        mr_shard_format(id, text);
+        mr_shard_format(asked->shard, text);
         mr_hash_key_format(step.at, key);
         mr_hash_key_format(shard->range.first, first);
         mr_hash_key_format(shard->range.last, last);
@@ -74,18 +96,10 @@ static mr_status prepare_split(struct mr_change *change, mr_shard_id id, const m
 mr_status mr_shard_split(mr_engine *engine, const char *stream, mr_shard_id shard,
                          const mr_hash_key *at, mr_shard_id children[2], mr_error *error)
 {
-    struct mr_change change;
-    mr_shard_id first = 0;
-    mr_status status;
+    const struct asked asked = {.shard = shard, .at = at};
+    mr_shard_id first;
+    mr_status status = reshard(engine, stream, prepare_split, &asked, &first, error);
 
-    mr_change_begin(&change, engine, stream);
-    if (change.stream) {
-        first = change.stream->next_shard;
-        status = prepare_split(&change, shard, at, error);
-    } else {
-        status = mr_no_stream(stream, error);
-    }
-    status = mr_change_end(&change, status, error);
     if (!status && children) {
         children[0] = first;
         children[1] = first + 1;
@@ -95,9 +109,9 @@ mr_status mr_shard_split(mr_engine *engine, const char *stream, mr_shard_id shar
 
 /* ---- merge -------------------------------------------------------------------------------- */
 
-static mr_status prepare_merge(struct mr_change *change, mr_shard_id id, mr_shard_id adjacent_id,
-                               mr_error *error)
+static mr_status prepare_merge(struct mr_change *change, const struct asked *asked, mr_error *error)
 {
+    mr_shard_id id = asked->shard, adjacent_id = asked->adjacent;
     struct mr_reshard_step step = {.is_merge = true, .closes = id, .closes_also = adjacent_id};
     struct mr_shard_state *shard, *adjacent;
     char text[MR_SHARD_TEXT_BYTES], adjacent_text[MR_SHARD_TEXT_BYTES];
@@ -123,18 +137,10 @@ static mr_status prepare_merge(struct mr_change *change, mr_shard_id id, mr_shar
 mr_status mr_shard_merge(mr_engine *engine, const char *stream, mr_shard_id shard,
                          mr_shard_id adjacent, mr_shard_id *child, mr_error *error)
 {
-    struct mr_change change;
-    mr_shard_id first = 0;
-    mr_status status;
+    const struct asked asked = {.shard = shard, .adjacent = adjacent};
+    mr_shard_id first;
+    mr_status status = reshard(engine, stream, prepare_merge, &asked, &first, error);
 
-    mr_change_begin(&change, engine, stream);
-    if (change.stream) {
-        first = change.stream->next_shard;
-        status = prepare_merge(&change, shard, adjacent, error);
-    } else {
-        status = mr_no_stream(stream, error);
-    }
-    status = mr_change_end(&change, status, error);
     if (!status && child)
         *child = first;
     return status;
@@ -166,8 +172,9 @@ static void pack_plan(struct mr_change *change, const struct mr_range_plan *plan
     mr_free(steps);
 }
 
-static mr_status prepare_scale(struct mr_change *change, uint32_t shard_count, mr_error *error)
+static mr_status prepare_scale(struct mr_change *change, const struct asked *asked, mr_error *error)
 {
+    uint32_t shard_count = asked->shard_count;
     size_t count = change->stream->open_count;
     struct mr_range *ranges, *targets;
     struct mr_range_plan plan;
@@ -196,15 +203,10 @@ static mr_status prepare_scale(struct mr_change *change, uint32_t shard_count, m
 mr_status mr_stream_scale(mr_engine *engine, const char *stream, uint32_t shard_count,
                           mr_error *error)
 {
-    struct mr_change change;
-    mr_status status;
+    const struct asked asked = {.shard_count = shard_count};
+    mr_shard_id first;
 
     if (shard_count == 0)
         return mr_fail(error, MR_INVALID, "a stream has at least one shard");
-    mr_change_begin(&change, engine, stream);
-    if (change.stream)
-        status = prepare_scale(&change, shard_count, error);
-    else
-        status = mr_no_stream(stream, error);
-    return mr_change_end(&change, status, error);
+    return reshard(engine, stream, prepare_scale, &asked, &first, error);
 }

@@ -86,6 +86,34 @@ mr_status mr_shard_each(mr_engine *engine, const char *stream,
     return MR_OK;
 }
 
+mr_status mr_shard_look(mr_engine *engine, const char *stream, mr_shard_id id,
+                        struct mr_shard_view *view, mr_error *error)
+{
+    const struct mr_stream *found;
+    const struct mr_shard_state *state = NULL;
+
+    view->child_count = 0;
+    pthread_rwlock_rdlock(&engine->catalog.lock);
+    found = mr_catalog_find(&engine->catalog, stream);
+    if (found)
+        state = mr_stream_find(found, id);
+    if (state) {
+        describe(&view->shard, found, state);
+        view->open_shard_count = (uint32_t)found->open_count;
+        for (mr_shard_id next = state->first_child; next && next <= state->first_child + 1;
+             next++) {
+            const struct mr_shard_state *child = mr_stream_find(found, next);
+
+            if (child && (child->parent == id || child->adjacent_parent == id))
+                describe(&view->children[view->child_count++], found, child);
+        }
+    }
+    pthread_rwlock_unlock(&engine->catalog.lock);
+    if (!found)
+        return mr_no_stream(stream, error);
+    return state ? MR_OK : mr_no_shard(stream, id, error);
+}
+
 mr_status mr_shard_where(mr_engine *engine, const char *stream, mr_bytes partition_key,
                          mr_shard *shard, mr_hash_key *hash_key, mr_error *error)
 {

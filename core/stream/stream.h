@@ -38,6 +38,17 @@ mr_status mr_engine_start(mr_engine **engine, const char *directory,
 
 struct mr_log *mr_engine_log(mr_engine *engine); /* for mr_log_step() */
 
+/* One shard, but for its counts: these would have to wait for a flush. */
+struct mr_shard_view {
+    mr_shard shard;
+    mr_shard children[2]; /* those there are by now */
+    size_t child_count;
+    uint32_t open_shard_count; /* of its stream */
+};
+/* NOT_FOUND. */
+mr_status mr_shard_look(mr_engine *engine, const char *stream, mr_shard_id id,
+                        struct mr_shard_view *view, mr_error *error);
+
 /*
  * One read that is made of many calls of mr_reader_next(), as GetRecords is, takes from the shard's
  * limits by these two (the reader itself not limited): THROTTLED, or it may begin; and afterwards

@@ -233,6 +233,63 @@ static void a_burst_is_cut_into_events(void **state)
     mr_free(body);
 }
 
+static void an_idle_one_gets_an_empty_event_every_five_seconds(void **state)
+{
+    struct world *world = *state;
+    char name[8], *other, *from;
+    const char *event;
+
+    put(world->api, "AAAA");
+    subscribe(world, "\"Type\":\"TRIM_HORIZON\"");
+    next_records(world->api);
+    from = api_text(world->api, "ContinuationSequenceNumber");
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal(api_event(world->api, 0), "");
+        world->api->advance_ms += 5000;
+        snprintf(name, sizeof name, "other%d", i);
+        other = register_consumer(world->api, name);
+        /* One that goes makes all look: they need not wait for the real five seconds. */
+        api_callf(world->api, "DeregisterStreamConsumer", "{\"ConsumerARN\":\"%s\"}", other);
+        mr_free(other);
+        event = api_event(world->api, LONG_MS);
+        api_begins(event, "{\"Records\":[],\"ContinuationSequenceNumber\":\"");
+        assert_non_null(strstr(event, from)); /* it goes on from where it is */
+    }
+    mr_free(from);
+}
+
+static void two_mebibytes_a_second_are_pushed_when_that_is_the_limit(void **state)
+{
+    enum { COUNT = 8, BYTES = 1020000 };
+    struct world *world = *state;
+    struct mr_put_result result;
+    uint8_t *data = mr_alloc_zero(1, BYTES);
+    const struct mr_put one = {.partition_key = {"k", 1}, .data = {data, BYTES}};
+    int64_t advanced_ms = 0;
+    size_t count = 0;
+
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(mr_put_records(world->api->engine, "s", &one, 1, &result, NULL), MR_OK);
+    world->api->config.limit_fan_out = true;
+    api_reopen(world->api);
+    subscribe(world, "\"Type\":\"TRIM_HORIZON\"");
+    while (count < COUNT) {
+        const char *event = api_event(world->api, 50);
+
+        if (!*event) { /* none is due by the world's clock, or this machine is slow */
+            world->api->advance_ms += 250;
+            advanced_ms += 250;
+        }
+        for (; (event = strstr(event, "\"Data\"")); event++)
+            count++;
+        /* A second's worth is there at first, and one event may be begun with little. */
+        assert_true((int64_t)count * BYTES <=
+                    ((int64_t)2 << 20) * (1000 + advanced_ms) / 1000 + 2 * BYTES);
+    }
+    assert_true(advanced_ms > 0);
+    mr_free(data);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
 
 int main(void)
@@ -247,6 +304,8 @@ int main(void)
         CASE(a_second_one_within_five_seconds_is_refused_and_later_takes_over),
         CASE(wrong_arguments_are_told),
         CASE(a_burst_is_cut_into_events),
+        CASE(an_idle_one_gets_an_empty_event_every_five_seconds),
+        CASE(two_mebibytes_a_second_are_pushed_when_that_is_the_limit),
     };
     return api_run_group(tests);
 }

@@ -440,6 +440,42 @@ static void an_answer_comes_once_durable_and_in_order(void **state)
                         "v v v v v ");
 }
 
+static void an_offer_is_refused_at_once_while_there_is_no_room(void **state)
+{
+    static uint8_t data[1u << 20];
+    struct stream_world *world = *state;
+    struct answers answers = {0};
+    struct call calls[8], refused = {&answers, {0}};
+    mr_put put = {.partition_key = {"k", 1}, .data = {data, sizeof data}};
+    mr_status status = MR_OK;
+    size_t count = 0;
+
+    create(world, "s", 1);
+    mr_engine_limit(world->engine, &(struct mr_limits){.write_records_per_s = 8});
+    while (!status && count < 8) {
+        calls[count].answers = &answers;
+        status = mr_put_offer(world->engine, "s", &put, 1, &calls[count].result, done,
+                              &calls[count], NULL);
+        count += !status;
+    }
+    assert_int_equal(status, MR_BUSY); /* nobody commits the open group: it is full */
+    assert_true(count > 0);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(
+            mr_put_offer(world->engine, "s", &put, 1, &refused.result, done, &refused, NULL),
+            MR_BUSY);
+        assert_int_equal(refused.result.status, MR_BUSY);
+    }
+    stream_world_work(world);
+    assert_int_equal(answers.count, count);
+    /* What was refused does not count for the shard's limits. */
+    assert_int_equal(
+        mr_put_offer(world->engine, "s", &put, 1, &refused.result, done, &refused, NULL), MR_OK);
+    stream_world_work(world);
+    assert_int_equal(refused.result.status, MR_OK);
+    assert_int_equal(answers.count, count + 1);
+}
+
 static void a_batch_without_a_good_record_is_answered_at_once(void **state)
 {
     struct stream_world *world = *state;
@@ -501,6 +537,7 @@ int main(void)
         WORLD_TEST(each_shard_has_its_own_write_limit),
         WORLD_TEST(a_byte_limit_counts_keys_and_gives_back_the_record),
         WORLD_TEST(an_answer_comes_once_durable_and_in_order),
+        WORLD_TEST(an_offer_is_refused_at_once_while_there_is_no_room),
         WORLD_TEST(a_batch_without_a_good_record_is_answered_at_once),
         WORLD_TEST(a_failing_disk_is_answered_with_its_error),
     };

@@ -358,6 +358,63 @@ static void a_crash_leaves_a_change_done_or_not_begun(void **state) /* S3 */
     mr_free(after);
 }
 
+/* ---- a look at one ------------------------------------------------------------------------ */
+
+/* A look at each shard says what the list of all says, and its children are those whose parent it
+ * is in that list. */
+static void assert_looks_are_true(struct stream_world *world)
+{
+    mr_shard shards[SHARDS_MAX];
+    size_t count = stream_world_list(world, "s", shards, SHARDS_MAX), open_count = 0;
+    struct mr_shard_view view;
+
+    for (size_t i = 0; i < count; i++)
+        open_count += !shards[i].is_closed;
+    for (size_t i = 0; i < count; i++) {
+        size_t child_count = 0;
+
+        assert_int_equal(mr_shard_look(world->engine, "s", shards[i].id, &view, NULL), MR_OK);
+        shards[i].record_count = shards[i].record_bytes = 0;
+        assert_memory_equal(&view.shard, &shards[i], sizeof shards[i]);
+        assert_int_equal(view.open_shard_count, open_count);
+        for (size_t j = 0; j < count; j++)
+            if (shards[j].parent == shards[i].id || shards[j].adjacent_parent == shards[i].id)
+                assert_int_equal(view.children[child_count++].id, shards[j].id);
+        assert_int_equal(view.child_count, child_count);
+    }
+}
+
+static void one_shard_is_found_with_its_children(void **state)
+{
+    struct stream_world *world = *state;
+    struct mr_random random = seed_random();
+    struct mr_shard_view view;
+    mr_error error;
+
+    create(world, 3);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(
+            mr_stream_scale(world->engine, "s", 1 + (uint32_t)mr_random_below(&random, 12), NULL),
+            MR_OK);
+        assert_looks_are_true(world);
+        if (i % 2)
+            stream_world_reopen(world);
+        assert_looks_are_true(world);
+    }
+    sim_clock_advance(&world->clock, INT64_C(25) * 3600000);
+    stream_world_housekeep(world); /* the closed ones are forgotten */
+    stream_world_work(world);
+    assert_looks_are_true(world);
+    assert_int_equal(
+        mr_shard_where(world->engine, "s", (mr_bytes){"k", 1}, &view.shard, NULL, NULL), MR_OK);
+    split(world, view.shard.id);
+    assert_looks_are_true(world);
+    assert_int_equal(mr_shard_look(world->engine, "s", 0, &view, &error), MR_NOT_FOUND);
+    assert_string_equal(error.message, "stream s has no shardId-000000000000");
+    assert_int_equal(mr_shard_look(world->engine, "t", 0, &view, &error), MR_NOT_FOUND);
+    assert_string_equal(error.message, "there is no stream t");
+}
+
 #define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -371,6 +428,7 @@ int main(void)
         WORLD_TEST(each_key_keeps_its_order_through_any_chain_of_reshards),
         WORLD_TEST(puts_given_a_place_before_a_reshard_stay_with_the_parent),
         WORLD_TEST(a_crash_leaves_a_change_done_or_not_begun),
+        WORLD_TEST(one_shard_is_found_with_its_children),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
