@@ -1,0 +1,76 @@
+/*
+ * limiter.h - the two models of a shard's limiter, record by record.
+ *
+ * The bucket is base/limit.h's to the nanosecond, without its atomics: `serve` refuses the same
+ * records at the same times.
+ */
+#ifndef MR_TOOLS_KEYS_LIMITER_H
+#define MR_TOOLS_KEYS_LIMITER_H
+
+#include "keys/simulate.h"
+
+#define MR_LIMITER_SECOND_NS UINT64_C(1000000000)
+
+struct mr_limiter {
+    uint64_t records_full_at_ns, bytes_full_at_ns; /* the buckets */
+    uint32_t window_record_count, window_bytes;
+    struct mr_throttled throttled[MR_MODEL_COUNT];
+};
+
+static inline uint64_t mr_bucket_worth_ns(uint32_t per_s, uint64_t amount)
+{
+    return amount * MR_LIMITER_SECOND_NS / per_s;
+}
+
+static inline bool mr_bucket_gives(uint64_t full_at_ns, uint64_t now_ns, uint64_t worth_ns)
+{
+    return full_at_ns <= now_ns || full_at_ns + worth_ns <= now_ns + MR_LIMITER_SECOND_NS;
+}
+
+static inline void mr_bucket_lose(uint64_t *full_at_ns, uint64_t now_ns, uint64_t worth_ns)
+{
+    *full_at_ns = (*full_at_ns > now_ns ? *full_at_ns : now_ns) + worth_ns;
+}
+
+static inline void mr_throttled_add(struct mr_throttled *throttled, uint32_t bytes)
+{
+    throttled->record_count++;
+    throttled->bytes += bytes;
+}
+
+/* record_ns, bytes_ns: how long a record's worth of each takes to come in. */
+static inline void mr_limiter_take(struct mr_limiter *limiter, const struct mr_limits *limits,
+                                   uint64_t now_ns, uint32_t bytes, uint64_t record_ns,
+                                   uint64_t bytes_ns)
+{
+    if (mr_bucket_gives(limiter->records_full_at_ns, now_ns, record_ns) &&
+        mr_bucket_gives(limiter->bytes_full_at_ns, now_ns, bytes_ns)) {
+        mr_bucket_lose(&limiter->records_full_at_ns, now_ns, record_ns);
+        mr_bucket_lose(&limiter->bytes_full_at_ns, now_ns, bytes_ns);
+    } else {
+        mr_throttled_add(&limiter->throttled[MR_MODEL_BUCKET], bytes);
+    }
+
+    if (limiter->window_record_count < limits->write_records_per_s &&
+        (limiter->window_bytes == 0 ||
+         (uint64_t)limiter->window_bytes + bytes <= limits->write_bytes_per_s)) {
+        limiter->window_record_count++;
+        limiter->window_bytes += bytes;
+    } else {
+        mr_throttled_add(&limiter->throttled[MR_MODEL_WINDOW], bytes);
+    }
+}
+
+static inline void mr_limiter_next_window(struct mr_limiter *limiter)
+{
+    limiter->window_record_count = limiter->window_bytes = 0;
+}
+
+/* Full buckets, a new window; what was throttled stays counted. */
+static inline void mr_limiter_rest(struct mr_limiter *limiter)
+{
+    limiter->records_full_at_ns = limiter->bytes_full_at_ns = 0;
+    mr_limiter_next_window(limiter);
+}
+
+#endif

@@ -1,0 +1,380 @@
+#include "keys/simulation.h"
+
+#include "base/memory.h"
+
+#include <string.h>
+
+#define SECOND_NS MR_LIMITER_SECOND_NS
+#define HELD_MAX ((size_t)256 << 10) /* records of a second that are kept */
+#define SPARSE_MAX 16                /* seconds of so few records are counted one by one */
+#define FILTER_MAX 3                 /* so few shards of a division are picked out one by one */
+
+static void held_init(struct held *held)
+{
+    *held = (struct held){.second = UINT64_MAX,
+                          .cells = mr_alloc(HELD_MAX * sizeof *held->cells),
+                          .bytes = mr_alloc(HELD_MAX * sizeof *held->bytes),
+                          .at_ns = mr_alloc(HELD_MAX * sizeof *held->at_ns)};
+}
+
+static void held_fini(struct held *held)
+{
+    mr_free(held->cells);
+    mr_free(held->bytes);
+    mr_free(held->at_ns);
+}
+
+struct mr_simulation *mr_simulation_new(const struct mr_grid *grid, const struct mr_limits *limits)
+{
+    struct mr_simulation *made = mr_new(struct mr_simulation);
+    size_t cell_count = grid->cell_count;
+
+    made->grid = grid;
+    made->limits = *limits;
+    made->per_record = 1.0f / (float)limits->write_records_per_s;
+    made->per_byte = 1.0f / (float)limits->write_bytes_per_s;
+    made->record_ns = mr_bucket_worth_ns(limits->write_records_per_s, 1);
+    held_init(&made->held);
+    held_init(&made->before);
+    made->held.second = 0;
+    made->cell_records = mr_alloc_zero(cell_count, sizeof *made->cell_records);
+    made->cell_bytes = mr_alloc_zero(cell_count, sizeof *made->cell_bytes);
+    made->cells = mr_alloc_zero(cell_count, sizeof *made->cells);
+    made->record_sums = mr_alloc((cell_count + 1) * sizeof *made->record_sums);
+    made->byte_sums = mr_alloc((cell_count + 1) * sizeof *made->byte_sums);
+    made->picked = mr_alloc(HELD_MAX * sizeof *made->picked);
+    made->shards = mr_alloc_zero(grid->shard_count, sizeof *made->shards);
+    for (size_t i = 0; i < grid->shard_count; i++)
+        made->shards[i].second = UINT64_MAX;
+    for (size_t i = 0; i < grid->division_count; i++) {
+        struct division *division = &made->divisions[i];
+
+        division->shards = made->shards + grid->divisions[i].first_shard;
+        division->bins = mr_alloc_zero(MR_BIN_COUNT, sizeof *division->bins);
+        division->followed = mr_alloc(grid->divisions[i].shard_count * sizeof *division->followed);
+    }
+    if (grid->division_count > MR_GRID_STREAM)
+        made->stream_bins =
+            mr_alloc_zero((size_t)grid->divisions[MR_GRID_STREAM].shard_count * MR_BIN_COUNT,
+                          sizeof *made->stream_bins);
+    mr_timeline_init(&made->timeline, grid->shard_count);
+    return made;
+}
+
+void mr_simulation_free(struct mr_simulation *simulation)
+{
+    if (!simulation)
+        return;
+    held_fini(&simulation->held);
+    held_fini(&simulation->before);
+    mr_timeline_fini(&simulation->timeline);
+    for (size_t i = 0; i < simulation->grid->division_count; i++) {
+        mr_free(simulation->divisions[i].bins);
+        mr_free(simulation->divisions[i].followed);
+    }
+    mr_free(simulation->cell_records);
+    mr_free(simulation->cell_bytes);
+    mr_free(simulation->cells);
+    mr_free(simulation->record_sums);
+    mr_free(simulation->byte_sums);
+    mr_free(simulation->picked);
+    mr_free(simulation->shards);
+    mr_free(simulation->stream_bins);
+    mr_free(simulation);
+}
+
+/* ---- following shards record by record ------------------------------------------------------ */
+
+static void take(struct mr_simulation *simulation, struct shard *shard, const struct held *held,
+                 size_t place)
+{
+    uint32_t bytes = held->bytes[place];
+
+    mr_limiter_take(&shard->limiter, &simulation->limits,
+                    held->second * SECOND_NS + held->at_ns[place], bytes, simulation->record_ns,
+                    mr_bucket_worth_ns(simulation->limits.write_bytes_per_s, bytes));
+}
+
+/* One shard's records. */
+static void walk_shard(struct mr_simulation *simulation, size_t index, uint32_t number,
+                       const struct held *held)
+{
+    const struct mr_division *division = &simulation->grid->divisions[index];
+    uint16_t first = division->first_cells[number];
+    uint16_t width = (uint16_t)(division->first_cells[number + 1] - first);
+    struct shard *shard = &simulation->divisions[index].shards[number];
+    uint32_t *picked = simulation->picked;
+    size_t count = 0;
+
+    for (size_t i = 0; i < held->count; i++) { /* without a branch: it could not be foreseen */
+        picked[count] = (uint32_t)i;
+        count += (uint16_t)(held->cells[i] - first) < width;
+    }
+    for (size_t i = 0; i < count; i++)
+        take(simulation, shard, held, picked[i]);
+}
+
+/* Those of all shards that are followed. */
+static void walk_division(struct mr_simulation *simulation, size_t index)
+{
+    const uint16_t *shard_of = simulation->grid->divisions[index].shard_of;
+    struct division *division = &simulation->divisions[index];
+    const struct held *held = &simulation->held;
+
+    if (division->followed_count <= FILTER_MAX) {
+        for (size_t i = 0; i < division->followed_count; i++)
+            walk_shard(simulation, index, division->followed[i], held);
+        return;
+    }
+    for (size_t i = 0; i < held->count; i++) {
+        struct shard *shard = &division->shards[shard_of[held->cells[i]]];
+
+        if (shard->is_followed)
+            take(simulation, shard, held, i);
+    }
+}
+
+/* From the second before, which refused nothing and needs none before it. */
+static void follow(struct mr_simulation *simulation, size_t index, uint32_t number)
+{
+    struct division *division = &simulation->divisions[index];
+    struct shard *shard = &division->shards[number];
+
+    shard->is_followed = true;
+    division->followed[division->followed_count++] = number;
+    mr_limiter_rest(&shard->limiter);
+    if (simulation->before.second + 1 == simulation->second)
+        walk_shard(simulation, index, number, &simulation->before);
+    mr_limiter_next_window(&shard->limiter);
+}
+
+/* From the start of this second. */
+static uint64_t until_full_ns(const struct mr_simulation *simulation, uint64_t full_at_ns)
+{
+    uint64_t start_ns = simulation->second * SECOND_NS;
+
+    return full_at_ns > start_ns ? full_at_ns - start_ns : 0;
+}
+
+/* Drops the followed shards that come through this second whatever the order of its records, and
+ * so forget what was before it. */
+static void unfollow(struct mr_simulation *simulation, struct division *division)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < division->followed_count; i++) {
+        struct shard *shard = &division->shards[division->followed[i]];
+        bool has_some = shard->second == simulation->second;
+        uint64_t bytes_ns = mr_bucket_worth_ns(simulation->limits.write_bytes_per_s, shard->bytes);
+
+        shard->is_followed =
+            until_full_ns(simulation, shard->limiter.records_full_at_ns) +
+                    (has_some ? shard->record_count * simulation->record_ns : 0) >
+                SECOND_NS ||
+            until_full_ns(simulation, shard->limiter.bytes_full_at_ns) + (has_some ? bytes_ns : 0) >
+                SECOND_NS;
+        if (shard->is_followed)
+            division->followed[kept++] = division->followed[i];
+    }
+    division->followed_count = kept;
+}
+
+/* ---- a second ------------------------------------------------------------------------------- */
+
+/* A shard got so much in this second. */
+static inline void visit(struct mr_simulation *simulation, size_t index, uint32_t number,
+                         uint64_t record_count, uint64_t bytes)
+{
+    struct division *division = &simulation->divisions[index];
+    struct shard *shard = &division->shards[number];
+    float by_records = (float)record_count * simulation->per_record;
+    float by_bytes = (float)bytes * simulation->per_byte;
+    float busy = by_records > by_bytes ? by_records : by_bytes;
+    size_t bin = mr_bin_of(busy);
+
+    division->bins[bin]++;
+    if (index == MR_GRID_STREAM)
+        simulation->stream_bins[(size_t)number * MR_BIN_COUNT + bin]++;
+    if (busy > division->max)
+        division->max = busy;
+    if (busy > 1) {
+        division->over_count++;
+        division->is_over = true;
+    }
+    mr_timeline_shard(&simulation->timeline, simulation->column,
+                      (size_t)(shard - simulation->shards), busy);
+    if (!shard->is_followed) {
+        bool is_next = shard->second + 1 == simulation->second;
+        uint64_t records = record_count + (is_next ? shard->record_count : 0);
+        uint64_t both = bytes + (is_next ? shard->bytes : 0);
+
+        if (records > simulation->limits.write_records_per_s ||
+            both > simulation->limits.write_bytes_per_s)
+            follow(simulation, index, number);
+    }
+    shard->second = simulation->second;
+    shard->record_count = record_count;
+    shard->bytes = bytes;
+}
+
+static void count_rows(struct mr_simulation *simulation)
+{
+    const struct mr_division *rows = &simulation->grid->divisions[MR_TIMELINE_ROWS - 1];
+    float *column = simulation->timeline.rows[simulation->column];
+
+    for (size_t i = 0; i < MR_TIMELINE_ROWS; i++) {
+        uint16_t first = rows->first_cells[i], end = rows->first_cells[i + 1];
+        float by_records = (float)(simulation->record_sums[end] - simulation->record_sums[first]) *
+                           simulation->per_record;
+        float by_bytes = (float)(simulation->byte_sums[end] - simulation->byte_sums[first]) *
+                         simulation->per_byte;
+
+        column[i] += by_records > by_bytes ? by_records : by_bytes;
+    }
+}
+
+/* Each shard's part is the difference of the sums at its ends. */
+static void visit_all(struct mr_simulation *simulation)
+{
+    const struct mr_grid *grid = simulation->grid;
+    uint64_t *records = simulation->record_sums, *bytes = simulation->byte_sums;
+
+    records[0] = bytes[0] = 0;
+    for (size_t c = 0; c < grid->cell_count; c++) {
+        records[c + 1] = records[c] + simulation->cell_records[c];
+        bytes[c + 1] = bytes[c] + simulation->cell_bytes[c];
+        simulation->cells[c].record_count += simulation->cell_records[c];
+        simulation->cells[c].bytes += simulation->cell_bytes[c];
+    }
+    count_rows(simulation);
+    for (size_t d = 0; d < grid->division_count; d++) {
+        const uint16_t *first_cells = grid->divisions[d].first_cells;
+
+        for (uint32_t i = 0; i < grid->divisions[d].shard_count; i++) {
+            uint16_t first = first_cells[i], end = first_cells[i + 1];
+
+            if (records[end] != records[first])
+                visit(simulation, d, i, records[end] - records[first], bytes[end] - bytes[first]);
+        }
+    }
+    memset(simulation->cell_records, 0, grid->cell_count * sizeof *simulation->cell_records);
+    memset(simulation->cell_bytes, 0, grid->cell_count * sizeof *simulation->cell_bytes);
+}
+
+/* The same for a few records: each one's shards, the first time they are met. */
+static void visit_few(struct mr_simulation *simulation)
+{
+    const struct mr_grid *grid = simulation->grid;
+    const struct held *held = &simulation->held;
+    const uint16_t *row_of = grid->divisions[MR_TIMELINE_ROWS - 1].shard_of;
+
+    for (size_t d = 0; d < grid->division_count; d++) {
+        const uint16_t *shard_of = grid->divisions[d].shard_of;
+
+        for (size_t i = 0; i < held->count; i++) {
+            uint16_t number = shard_of[held->cells[i]];
+            uint64_t record_count = 0, bytes = 0;
+
+            if (simulation->divisions[d].shards[number].second == simulation->second)
+                continue;
+            for (size_t j = i; j < held->count; j++)
+                if (shard_of[held->cells[j]] == number) {
+                    record_count++;
+                    bytes += held->bytes[j];
+                }
+            visit(simulation, d, number, record_count, bytes);
+        }
+    }
+    for (size_t i = 0; i < held->count; i++) {
+        uint16_t cell = held->cells[i];
+        float by_bytes = (float)held->bytes[i] * simulation->per_byte;
+
+        simulation->cells[cell].record_count++;
+        simulation->cells[cell].bytes += held->bytes[i];
+        simulation->timeline.rows[simulation->column][row_of[cell]] +=
+            by_bytes > simulation->per_record ? by_bytes : simulation->per_record;
+        simulation->cell_records[cell] = 0;
+        simulation->cell_bytes[cell] = 0;
+    }
+}
+
+/* The second has more records than can be held: its shards are followed as they come. */
+static void crowd(struct mr_simulation *simulation)
+{
+    const struct mr_grid *grid = simulation->grid;
+
+    for (size_t d = 0; d < grid->division_count; d++) {
+        for (uint32_t i = 0; !simulation->is_crowded && i < grid->divisions[d].shard_count; i++)
+            if (!simulation->divisions[d].shards[i].is_followed)
+                follow(simulation, d, i);
+        walk_division(simulation, d);
+    }
+    simulation->is_crowded = true;
+    simulation->held.count = 0;
+}
+
+static void end_second(struct mr_simulation *simulation)
+{
+    struct held before = simulation->before;
+
+    if (simulation->in_second.record_count == 0)
+        return;
+    simulation->column = mr_timeline_column(&simulation->timeline, simulation->second);
+    if (simulation->in_second.record_count <= SPARSE_MAX)
+        visit_few(simulation);
+    else
+        visit_all(simulation);
+    for (size_t d = 0; d < simulation->grid->division_count; d++) {
+        struct division *division = &simulation->divisions[d];
+
+        division->over_second_count += division->is_over;
+        division->is_over = false;
+        if (!division->followed_count)
+            continue;
+        if (!simulation->is_crowded)
+            unfollow(simulation, division);
+        walk_division(simulation, d);
+        for (size_t i = 0; i < division->followed_count; i++)
+            mr_limiter_next_window(&division->shards[division->followed[i]].limiter);
+    }
+    if (simulation->in_second.record_count > simulation->peak.record_count)
+        simulation->peak.record_count = simulation->in_second.record_count;
+    if (simulation->in_second.bytes > simulation->peak.bytes)
+        simulation->peak.bytes = simulation->in_second.bytes;
+    simulation->total.record_count += simulation->in_second.record_count;
+    simulation->total.bytes += simulation->in_second.bytes;
+    simulation->in_second = (struct mr_load){0};
+    simulation->is_crowded = false;
+    simulation->before = simulation->held;
+    simulation->held = before;
+    simulation->held.count = 0;
+}
+
+void mr_simulation_add(struct mr_simulation *simulation, uint64_t time_ns, uint16_t cell,
+                       uint32_t bytes)
+{
+    struct held *held = &simulation->held;
+
+    if (time_ns < simulation->newest_ns)
+        time_ns = simulation->newest_ns;
+    simulation->newest_ns = time_ns;
+    if (time_ns - simulation->second * SECOND_NS >= SECOND_NS) {
+        end_second(simulation);
+        simulation->second = time_ns / SECOND_NS;
+        simulation->held.second = simulation->second;
+    }
+    if (held->count == HELD_MAX)
+        crowd(simulation);
+    held->cells[held->count] = cell;
+    held->bytes[held->count] = bytes;
+    held->at_ns[held->count++] = (uint32_t)(time_ns - simulation->second * SECOND_NS);
+    simulation->cell_records[cell]++;
+    simulation->cell_bytes[cell] += bytes;
+    simulation->in_second.record_count++;
+    simulation->in_second.bytes += bytes;
+}
+
+void mr_simulation_end(struct mr_simulation *simulation)
+{
+    end_second(simulation);
+}

@@ -1,0 +1,56 @@
+/* simulation.h - a simulation's inside: simulate.c fills it, simulation.c is asked. */
+#ifndef MR_TOOLS_KEYS_SIMULATION_H
+#define MR_TOOLS_KEYS_SIMULATION_H
+
+#include "keys/bins.h"
+#include "keys/limiter.h"
+#include "keys/timeline.h"
+
+/* Records of one second, in order. */
+struct held {
+    uint64_t second;
+    size_t count;
+    uint16_t *cells;
+    uint32_t *bytes, *at_ns;
+};
+
+struct shard {
+    uint64_t second; /* its last with records, and what came in it */
+    uint64_t record_count, bytes;
+    bool is_followed;
+    struct mr_limiter limiter; /* while it is */
+};
+
+struct division {
+    struct shard *shards;
+    uint32_t *bins;
+    uint64_t over_count, over_second_count;
+    float max;
+    bool is_over;       /* in this second */
+    uint32_t *followed; /* shards */
+    size_t followed_count;
+};
+
+struct mr_simulation {
+    const struct mr_grid *grid;
+    struct mr_limits limits;
+    float per_record, per_byte; /* parts of a second's limits */
+    uint64_t record_ns;         /* until a record's worth has come in */
+
+    uint64_t newest_ns, second; /* the one under way */
+    bool is_crowded;            /* it has more records than are held: all shards are followed */
+    struct held held, before;   /* of this second; of the last that had records */
+    struct mr_load in_second, total, peak;
+    uint64_t *cell_records, *cell_bytes; /* in this second */
+    struct mr_load *cells;               /* in all */
+    uint64_t *record_sums, *byte_sums;   /* over the cells before each */
+    uint32_t *picked;                    /* room for the places of one shard's records */
+
+    struct shard *shards; /* of all divisions */
+    struct division divisions[MR_GRID_DIVISIONS_MAX];
+    uint32_t *stream_bins; /* [shard][MR_BIN_COUNT], of the stream's division */
+    struct mr_timeline_columns timeline;
+    size_t column;
+};
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * top.h - the heaviest keys of a stream in bounded memory, with bounds of the error: Space-Saving.
+ *
+ * So many keys have a counter. A key without one takes over the smallest and its weight as its
+ * error. So a key's true weight is between weight - error and weight, a key without a counter is at
+ * most the smallest, and that is at most the sum of all weights / capacity.
+ */
+#ifndef MR_TOOLS_KEYS_TOP_H
+#define MR_TOOLS_KEYS_TOP_H
+
+#include "millrace.h"
+
+struct mr_top_key {
+    mr_hash_key id; /* its MD5 */
+    uint8_t *text;
+    size_t text_bytes, text_capacity;
+    uint64_t weight, error;
+    uint64_t second, in_second, peak; /* the most in one second, while it had its counter */
+    uint32_t heap_place;
+};
+
+struct mr_top {
+    size_t capacity, count, slot_mask;
+    struct mr_top_key *keys;
+    uint32_t *heap;  /* keys, the lightest first */
+    uint32_t *slots; /* keys + 1 by id, 0 is free */
+    uint64_t sum;
+};
+
+void mr_top_init(struct mr_top *top, size_t capacity);
+void mr_top_fini(struct mr_top *top);
+
+/* weight of the key with that MD5, in that second. */
+void mr_top_add(struct mr_top *top, mr_hash_key id, mr_bytes text, uint64_t weight,
+                uint64_t second);
+
+/* The heaviest first, at most count_max; they point into top. */
+size_t mr_top_list(const struct mr_top *top, const struct mr_top_key **list, size_t count_max);
+
+/* What a key that is not listed may have at most. */
+uint64_t mr_top_floor(const struct mr_top *top);
+
+#endif
