@@ -231,7 +231,7 @@ void api_expect(struct api *api, const char *action, const char *body, const cha
     const char *answer = api_call(api, action, body);
 
     if (strcmp(answer, expected) != 0)
-        fail_msg("%s %s\nanswers not\n%s\nbut\n%s", action, body, expected, answer);
+        fail_msg("%s %.400s\nanswers not\n%s\nbut\n%s", action, body, expected, answer);
 }
 
 void api_expect_part(struct api *api, const char *action, const char *body, const char *part)
@@ -239,7 +239,7 @@ void api_expect_part(struct api *api, const char *action, const char *body, cons
     const char *answer = api_call(api, action, body);
 
     if (!strstr(answer, part))
-        fail_msg("%s %s\nanswers nothing with\n%s\nbut\n%s", action, body, part, answer);
+        fail_msg("%s %.400s\nanswers nothing with\n%s\nbut\n%s", action, body, part, answer);
 }
 
 void api_must(struct api *api, const char *action, const char *body)
@@ -247,7 +247,7 @@ void api_must(struct api *api, const char *action, const char *body)
     const char *answer = api_call(api, action, body);
 
     if (answer[0] && answer[0] != '{')
-        fail_msg("%s %s\nfails: %s", action, body, answer);
+        fail_msg("%s %.400s\nfails: %s", action, body, answer);
 }
 
 void api_begins(const char *answer, const char *start)

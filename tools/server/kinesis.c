@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define MIB ((size_t)1 << 20)
-#define REQUEST_BYTES(body_bytes) (2 * (body_bytes) + 4 * MIB) /* decoded: texts and structures */
+#define REQUEST_BYTES(body_bytes) (5 * (body_bytes) + 4 * MIB) /* decoded: see mr_decode() */
 #define ANSWER_BYTES(body_bytes) (8 * (body_bytes) + 64 * MIB) /* its parts, or what is wrong */
 #define BODY_BYTES_MAX ((size_t)1 << 30)                       /* of an answer */
 #define PACK_BYTES_KEPT ((size_t)256 << 10) /* by a feed, from one event to the next */
