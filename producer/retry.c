@@ -1,0 +1,273 @@
+/*
+ * retry.c - what becomes of a unit: its records are answered, or it is held for a while and then
+ * taken apart, so that each record finds the shard that has its key by then.
+ *
+ * P4: until a unit is answered, later records of its keys wait in their lanes. Records that go back
+ * stand before them there.
+ */
+#include "base/memory.h"
+#include "stage.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define SWEEP_NS UINT64_C(100000000)
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+/* P1: the only place where records are answered; each comes here once. */
+static void answer(struct mr_producer *producer, struct mr_pending *record,
+                   const mr_delivery *common)
+{
+    struct mr_lane *lane = record->lane;
+    mr_delivery delivery = *common;
+    uint64_t bytes = (uint64_t)record->key_bytes + record->data_bytes;
+
+    delivery.token = record->token;
+    delivery.latency_us = (producer->now_ns - record->put_ns) / 1000;
+    delivery.attempt_count += record->attempt_count;
+    if (delivery.status) {
+        mr_count(&producer->counts.records_failed, 1);
+        mr_count(&producer->counts.records_expired, delivery.status == MR_TIMEOUT);
+    } else {
+        mr_count(&producer->counts.records_delivered, 1);
+        mr_count(&producer->counts.bytes_delivered, bytes);
+        mr_producer_count_latency(producer, delivery.latency_us);
+    }
+    producer->config.delivered(producer->config.delivered_context, &delivery);
+    if (--lane->record_count == 0)
+        mr_lane_drop(&producer->lanes, lane);
+    mr_queue_push(&producer->answers, record);
+}
+
+bool mr_stage_retry_is_late(const struct mr_producer *producer, const struct mr_pending *record)
+{
+    return producer->is_aborting ||
+           producer->now_ns >=
+               record->put_ns + producer->config.record_timeout_ms * UINT64_C(1000000);
+}
+
+void mr_stage_retry_fail_late(struct mr_producer *producer, struct mr_pending *record)
+{
+    char message[300];
+    mr_delivery delivery = {.status = MR_CLOSED, .message = "the producer was closed"};
+
+    if (!producer->is_aborting) {
+        snprintf(message, sizeof message, "not stored within %" PRIu32 " ms%s%s",
+                 producer->config.record_timeout_ms,
+                 producer->last_failure[0] ? "; the last failure was " : "",
+                 producer->last_failure);
+        delivery = (mr_delivery){.status = MR_TIMEOUT, .message = message};
+    }
+    answer(producer, record, &delivery);
+}
+
+/* The lane's records go on, until one of them has to wait. */
+static void go_on(struct mr_producer *producer, struct mr_lane *lane)
+{
+    struct mr_pending *record;
+
+    lane->record_count++; /* so that it outlives its records */
+    while ((record = mr_queue_pop(&lane->waiting))) {
+        if (mr_stage_retry_is_late(producer, record)) {
+            mr_stage_retry_fail_late(producer, record);
+        } else if (!mr_stage_aggregate_join(producer, record)) {
+            mr_queue_push_front(&lane->waiting, record);
+            break;
+        }
+    }
+    if (--lane->record_count == 0)
+        mr_lane_drop(&producer->lanes, lane);
+}
+
+static void forget(struct mr_producer *producer, struct mr_unit *unit)
+{
+    unit->next = producer->free_units;
+    producer->free_units = unit;
+}
+
+static void answer_all(struct mr_producer *producer, struct mr_unit *unit, mr_delivery *delivery)
+{
+    struct mr_pending *record;
+
+    delivery->attempt_count = unit->attempt_count;
+    while ((record = mr_queue_pop(&unit->records))) {
+        struct mr_lane *lane = record->lane;
+
+        if (lane->unit == unit) {
+            lane->unit = NULL;
+            if (lane->waiting.first)
+                go_on(producer, lane);
+        }
+        answer(producer, record, delivery);
+        delivery->sub_sequence += delivery->is_aggregated;
+    }
+    forget(producer, unit);
+}
+
+void mr_stage_retry_deliver(struct mr_producer *producer, struct mr_unit *unit)
+{
+    mr_delivery delivery = {
+        .message = "", .sequence = unit->sequence, .is_aggregated = unit->record_count > 1};
+
+    answer_all(producer, unit, &delivery);
+}
+
+void mr_stage_retry_fail(struct mr_producer *producer, struct mr_unit *unit, mr_status status,
+                         const char *message)
+{
+    mr_delivery delivery = {.status = status, .message = message};
+
+    answer_all(producer, unit, &delivery);
+}
+
+/* ---- apart ---------------------------------------------------------------------------------- */
+
+/* Puts the unit's records back into their lanes, the last one first; returns the lanes. */
+static struct mr_lane *put_back(struct mr_unit *unit)
+{
+    struct mr_queue reversed = {0};
+    struct mr_lane *moved = NULL;
+    struct mr_pending *record;
+
+    while ((record = mr_queue_pop(&unit->records))) {
+        record->attempt_count += unit->attempt_count;
+        mr_queue_push_front(&reversed, record);
+    }
+    while ((record = mr_queue_pop(&reversed))) {
+        struct mr_lane *lane = record->lane;
+
+        if (lane->unit == unit)
+            lane->unit = NULL;
+        mr_queue_push_front(&lane->waiting, record);
+        if (lane->is_moved)
+            continue;
+        lane->is_moved = true;
+        lane->next_moved = moved;
+        moved = lane;
+    }
+    return moved;
+}
+
+void mr_stage_retry_dissolve(struct mr_producer *producer, struct mr_unit *unit)
+{
+    struct mr_lane *moved;
+
+    if (unit->shard && unit->shard->open == unit)
+        unit->shard->open = NULL;
+    moved = put_back(unit);
+    forget(producer, unit);
+    while (moved) {
+        struct mr_lane *lane = moved;
+
+        moved = lane->next_moved;
+        lane->is_moved = false;
+        go_on(producer, lane);
+    }
+}
+
+/* ---- held ----------------------------------------------------------------------------------- */
+
+/* Half of the time is by chance: producers that failed together do not come back together. */
+static uint64_t delay_ns(struct mr_producer *producer, const struct mr_unit *unit)
+{
+    uint32_t tries = unit->attempts_before + unit->attempt_count;
+    uint64_t ms = producer->config.retry_ms;
+
+    for (; tries > 1 && ms < producer->config.retry_ms_max; tries--)
+        ms *= 2;
+    ms = mr_earlier(ms, producer->config.retry_ms_max) * 1000000;
+    return ms / 2 + mr_random_below(&producer->random, ms / 2 + 1);
+}
+
+static bool goes_before(const struct mr_unit *a, const struct mr_unit *b)
+{
+    return a->held_until_ns < b->held_until_ns;
+}
+
+static void hold(struct mr_producer *producer, struct mr_unit *unit)
+{
+    size_t at = producer->held_count;
+
+    mr_grow(producer->held, producer->held_count, producer->held_capacity);
+    producer->held_count++;
+    for (; at > 0 && goes_before(unit, producer->held[(at - 1) / 2]); at = (at - 1) / 2)
+        producer->held[at] = producer->held[(at - 1) / 2];
+    producer->held[at] = unit;
+}
+
+static struct mr_unit *release(struct mr_producer *producer)
+{
+    struct mr_unit **held = producer->held, *first = held[0];
+    struct mr_unit *last = held[--producer->held_count];
+    size_t at = 0, child;
+
+    while ((child = at * 2 + 1) < producer->held_count) {
+        if (child + 1 < producer->held_count && goes_before(held[child + 1], held[child]))
+            child++;
+        if (!goes_before(held[child], last))
+            break;
+        held[at] = held[child];
+        at = child;
+    }
+    held[at] = last;
+    return first;
+}
+
+void mr_stage_retry_hold(struct mr_producer *producer, struct mr_unit *unit)
+{
+    mr_count(&producer->counts.retries, 1);
+    unit->held_until_ns = mr_earlier(producer->now_ns + delay_ns(producer, unit), unit->expires_ns);
+    hold(producer, unit);
+}
+
+void mr_stage_retry(struct mr_producer *producer)
+{
+    while (producer->held_count > 0 &&
+           (producer->is_aborting || producer->held[0]->held_until_ns <= producer->now_ns))
+        mr_stage_retry_dissolve(producer, release(producer));
+}
+
+/* ---- too old -------------------------------------------------------------------------------- */
+
+/* Moves units whose oldest record is too old; returns how many. */
+static size_t move_late(struct mr_producer *producer, struct mr_units *from, struct mr_units *late,
+                        size_t *bytes)
+{
+    struct mr_units all = *from;
+    struct mr_unit *unit;
+    size_t count = 0;
+
+    *from = (struct mr_units){0};
+    while ((unit = mr_units_pop(&all))) {
+        bool is_late = mr_stage_retry_is_late(producer, unit->records.first) ||
+                       unit->expires_ns <= producer->now_ns;
+
+        mr_units_push(is_late ? late : from, unit);
+        count += is_late;
+        *bytes += is_late ? mr_unit_bytes(unit) : 0;
+    }
+    return count;
+}
+
+void mr_stage_retry_sweep(struct mr_producer *producer)
+{
+    struct mr_units late = {0};
+    struct mr_unit *unit;
+    size_t bytes = 0, others = 0;
+
+    if (!producer->is_aborting && producer->now_ns < producer->sweep_ns)
+        return;
+    producer->sweep_ns = producer->now_ns + SWEEP_NS;
+    producer->ready_count -= move_late(producer, &producer->ready, &late, &bytes);
+    producer->ready_bytes -= bytes;
+    move_late(producer, &producer->unplaced, &late, &others);
+    for (struct mr_producer_shard *shard = producer->queued_shards; shard;
+         shard = shard->next_queued)
+        move_late(producer, &shard->queued, &late, &others);
+    for (size_t i = 0; producer->is_aborting && i < producer->map.count; i++)
+        if (producer->map.shards[i]->open)
+            mr_stage_retry_dissolve(producer, producer->map.shards[i]->open);
+    while ((unit = mr_units_pop(&late)))
+        mr_stage_retry_dissolve(producer, unit);
+}

@@ -1,0 +1,283 @@
+/* send.c - PutRecords: the request from units, and what its answer says about each of them. */
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/u128.h"
+#include "stage.h"
+#include "wire/aggregate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ANSWER_BYTES_MAX ((size_t)64 << 20)
+#define KEPT_BYTES ((size_t)8 << 20) /* of aggregates, by a request that is not under way */
+
+static mr_bytes text_of(const char *text)
+{
+    return (mr_bytes){text, strlen(text)};
+}
+
+/* ---- requests ------------------------------------------------------------------------------- */
+
+static struct mr_sending *take(struct mr_producer *producer)
+{
+    struct mr_sending *sending = producer->free_sendings;
+    size_t count = producer->config.request_count;
+
+    if (sending) {
+        producer->free_sendings = sending->next;
+        return sending;
+    }
+    sending = mr_new(struct mr_sending);
+    sending->producer = producer;
+    sending->arena = MR_ARENA(ANSWER_BYTES_MAX);
+    sending->entries = mr_alloc(count * sizeof *sending->entries);
+    sending->hash_keys = mr_alloc(count * sizeof *sending->hash_keys);
+    return sending;
+}
+
+static void give(struct mr_producer *producer, struct mr_sending *sending)
+{
+    if (sending->aggregates.capacity > KEPT_BYTES)
+        mr_pack_fini(&sending->aggregates);
+    mr_arena_reset(&sending->arena);
+    sending->next = producer->free_sendings;
+    producer->free_sendings = sending;
+}
+
+void mr_stage_send_fini(struct mr_producer *producer)
+{
+    for (struct mr_sending *sending; (sending = producer->free_sendings);) {
+        producer->free_sendings = sending->next;
+        mr_arena_fini(&sending->arena);
+        mr_pack_fini(&sending->aggregates);
+        mr_free(sending->entries);
+        mr_free(sending->hash_keys);
+        mr_free(sending);
+    }
+}
+
+/* On a thread of the service. */
+static void answered(struct mr_call *call)
+{
+    struct mr_sending *sending = call->context;
+    struct mr_producer *producer = sending->producer;
+
+    sending->next = atomic_load(&producer->answered);
+    while (!atomic_compare_exchange_weak(&producer->answered, &sending->next, sending))
+        ;
+    mr_producer_wake(producer);
+}
+
+/* A unit of one record is that record; else an aggregate, which goes where its first record goes. */
+static void fill_entry(struct mr_sending *sending, size_t index, const struct mr_unit *unit)
+{
+    struct mr_api_put_records_request_entry *entry = &sending->entries[index];
+    const struct mr_pending *first = unit->records.first;
+    size_t start = sending->aggregates.size;
+
+    if (unit->record_count == 1) {
+        *entry = (struct mr_api_put_records_request_entry){.partition_key = mr_pending_key(first),
+                                                           .data = mr_pending_data(first)};
+    } else {
+        mr_stage_aggregate_write(unit, &sending->aggregates);
+        *entry = (struct mr_api_put_records_request_entry){
+            .partition_key = MR_AGGREGATE_PARTITION_KEY,
+            .data = {sending->aggregates.data + start, sending->aggregates.size - start}};
+    }
+    if (unit->record_count > 1 || first->has_explicit_hash_key) {
+        mr_hash_key_format(first->hash_key, sending->hash_keys[index]);
+        entry->explicit_hash_key = text_of(sending->hash_keys[index]);
+    }
+}
+
+void mr_stage_send(struct mr_producer *producer, struct mr_units units, size_t unit_count,
+                   size_t bytes)
+{
+    struct mr_sending *sending = take(producer);
+    bool is_arn = strncmp(producer->stream, "arn:", 4) == 0;
+    size_t index = 0;
+
+    mr_pack_extend(&sending->aggregates, bytes); /* so that it need not move while it is filled */
+    sending->aggregates.size = 0;
+    sending->units = units;
+    sending->unit_count = unit_count;
+    sending->sent_ns = producer->now_ns;
+    for (struct mr_unit *unit = units.first; unit; unit = unit->next) {
+        unit->attempt_count++;
+        unit->sent_ns = producer->now_ns;
+        fill_entry(sending, index++, unit);
+    }
+    mr_check(sending->aggregates.size <= bytes);
+    sending->request = (struct mr_api_put_records_request){.records = sending->entries,
+                                                           .records_count = unit_count};
+    if (is_arn)
+        sending->request.stream_arn = text_of(producer->stream);
+    else
+        sending->request.stream_name = text_of(producer->stream);
+    sending->call = (struct mr_call){.action = MR_ACTION_PUT_RECORDS,
+                                     .request = &sending->request,
+                                     .arena = &sending->arena,
+                                     .done = answered,
+                                     .context = sending};
+    producer->under_way_count++;
+    mr_count(&producer->counts.requests_sent, 1);
+    mr_count(&producer->counts.stream_records_sent, unit_count);
+    mr_count(&producer->counts.stream_bytes_sent, bytes);
+    producer->config.service->call(producer->config.service, &sending->call);
+}
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+mr_status mr_stage_send_status(enum mr_exception type, bool *is_final)
+{
+    *is_final = false;
+    switch (type) {
+    case MR_EXCEPTION_THROUGHPUT_EXCEEDED:
+    case MR_EXCEPTION_LIMIT_EXCEEDED:
+    case MR_EXCEPTION_KMS_THROTTLING:
+        return MR_THROTTLED;
+    case MR_EXCEPTION_IN_USE:
+        return MR_BUSY;
+    case MR_EXCEPTION_EXPIRED_TOKEN: /* new credentials may be on their way */
+        return MR_DENIED;
+    default:
+        break;
+    }
+    if (type >= MR_EXCEPTION_COUNT || mr_exceptions[type].http >= 500)
+        return MR_UNAVAILABLE;
+    *is_final = true;
+    switch (type) {
+    case MR_EXCEPTION_NOT_FOUND:
+        return MR_NOT_FOUND;
+    case MR_EXCEPTION_INVALID_ARGUMENT:
+    case MR_EXCEPTION_VALIDATION:
+    case MR_EXCEPTION_SERIALIZATION:
+        return MR_INVALID;
+    default:
+        return MR_DENIED;
+    }
+}
+
+static void note_failure(struct mr_producer *producer, mr_bytes name, mr_bytes message)
+{
+    snprintf(producer->last_failure, sizeof producer->last_failure, "%.*s: %.*s", (int)name.size,
+             name.data ? (const char *)name.data : "", (int)message.size,
+             message.data ? (const char *)message.data : "");
+}
+
+/* The whole request. One bad record is enough for it: the others go on without its company. */
+static void refused(struct mr_producer *producer, struct mr_sending *sending)
+{
+    const struct mr_refusal *refusal = &sending->call.refusal;
+    struct mr_unit *unit;
+    bool is_final;
+    mr_status status = mr_stage_send_status(refusal->type, &is_final);
+
+    note_failure(producer, text_of(mr_exceptions[refusal->type].name), refusal->message);
+    mr_count(&producer->counts.requests_failed, 1);
+    while ((unit = mr_units_pop(&sending->units))) {
+        if (is_final && status == MR_INVALID && sending->unit_count > 1) {
+            unit->company_max = (uint32_t)sending->unit_count / 2;
+            unit->due_ns = producer->now_ns;
+            mr_stage_collect_add(producer, unit);
+        } else if (is_final) {
+            mr_stage_retry_fail(producer, unit, status, producer->last_failure);
+        } else {
+            mr_stage_retry_hold(producer, unit);
+        }
+    }
+}
+
+/* Of whoever numbers in another way than AWS, the number alone if it is one. */
+static void read_sequence(const struct mr_api_put_records_result_entry *entry,
+                          mr_sequence *sequence)
+{
+    char number[MR_SEQUENCE_TEXT_BYTES] = "", shard[MR_SHARD_TEXT_BYTES * 2] = "";
+    mr_shard_id id = MR_NO_SHARD;
+
+    if (entry->shard_id.data && entry->shard_id.size < sizeof shard)
+        memcpy(shard, entry->shard_id.data, entry->shard_id.size);
+    if (entry->sequence_number.size < sizeof number)
+        memcpy(number, entry->sequence_number.data, entry->sequence_number.size);
+    mr_shard_parse(shard, &id, NULL);
+    if (mr_sequence_parse(number, sequence, NULL))
+        *sequence = (mr_sequence){.number = strlen(number) < 19 ? strtoull(number, NULL, 10) : 0};
+    sequence->shard = id;
+}
+
+static void stored(struct mr_producer *producer, struct mr_unit *unit)
+{
+    bool is_surprise = unit->sequence.shard != unit->predicted && !producer->map.is_spread;
+    enum mr_place place = MR_PLACE_GOOD;
+
+    if (is_surprise && unit->sent_ns >= producer->map.asked_ns)
+        mr_stage_route_refresh(producer);
+    if (is_surprise && unit->record_count > 1)
+        place = mr_stage_route_judge(producer, unit);
+    switch (place) {
+    case MR_PLACE_GOOD:
+        mr_stage_retry_deliver(producer, unit);
+        break;
+    case MR_PLACE_UNKNOWN: /* P5: the next map says */
+        mr_units_push(&producer->unplaced, unit);
+        break;
+    case MR_PLACE_BAD:
+        mr_count(&producer->counts.misplaced, 1);
+        mr_stage_retry_dissolve(producer, unit);
+        break;
+    }
+}
+
+static void read_answer(struct mr_producer *producer, struct mr_sending *sending)
+{
+    const struct mr_api_put_records_response *response = sending->call.response;
+    size_t index = 0;
+    struct mr_unit *unit;
+
+    while ((unit = mr_units_pop(&sending->units))) {
+        const struct mr_api_put_records_result_entry *entry = &response->records[index++];
+
+        if (!entry->error_code.size && entry->sequence_number.size) {
+            read_sequence(entry, &unit->sequence);
+            stored(producer, unit);
+            continue;
+        }
+        note_failure(producer, entry->error_code, entry->error_message);
+        mr_count(&producer->counts.throttled,
+                 mr_exception_find(entry->error_code) == MR_EXCEPTION_THROUGHPUT_EXCEEDED);
+        mr_stage_retry_hold(producer, unit);
+    }
+}
+
+static void take_answer(struct mr_producer *producer, struct mr_sending *sending)
+{
+    const struct mr_api_put_records_response *response = sending->call.response;
+
+    producer->under_way_count--;
+    if (!sending->call.refusal.type && response->records_count != sending->unit_count)
+        sending->call.refusal = (struct mr_refusal){
+            MR_EXCEPTION_SERVICE_UNAVAILABLE, text_of("the answer has not one entry a record")};
+    if (sending->call.refusal.type)
+        refused(producer, sending);
+    else
+        read_answer(producer, sending);
+    give(producer, sending);
+}
+
+void mr_stage_send_answers(struct mr_producer *producer)
+{
+    struct mr_sending *sending = atomic_exchange(&producer->answered, NULL), *in_order = NULL;
+
+    while (sending) {
+        struct mr_sending *next = sending->next;
+
+        sending->next = in_order;
+        in_order = sending;
+        sending = next;
+    }
+    while ((sending = in_order)) {
+        in_order = sending->next;
+        take_answer(producer, sending);
+    }
+}

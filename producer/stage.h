@@ -1,0 +1,364 @@
+/*
+ * stage.h - what the stages of a producer share: the records on their way, and who has them.
+ *
+ * All but the intake belongs to the producer's thread; it takes no lock there. A record is in one
+ * place at a time: the intake, its lane, or a unit; and a unit in one: its shard (being filled, or
+ * queued for the limit), the ready ones, a request, the held ones, or those that wait for the map.
+ */
+#ifndef MR_PRODUCER_STAGE_H
+#define MR_PRODUCER_STAGE_H
+
+#include "base/limit.h"
+#include "base/pack.h"
+#include "base/random.h"
+#include "millrace-producer.h"
+#include "os/thread.h"
+#include "service/service.h"
+
+#define MR_NEVER UINT64_MAX
+
+/* ---- records and units -------------------------------------------------------------------- */
+
+/* A record accepted and not answered. */
+struct mr_pending {
+    struct mr_pending *next;
+    struct mr_lane *lane;
+    void *token;
+    uint64_t put_ns;
+    mr_hash_key hash_key; /* by which it is routed */
+    uint32_t key_bytes, data_bytes;
+    uint32_t key_index, explicit_index; /* its keys' places in its unit */
+    uint32_t attempt_count;             /* before this unit */
+    uint32_t flush;                     /* the last one before it was put */
+    bool has_explicit_hash_key;
+    uint8_t bytes[]; /* partition key, data */
+};
+
+struct mr_queue {
+    struct mr_pending *first, *last;
+};
+
+/* What becomes one record of the stream: one of ours, or several as an aggregate. */
+struct mr_unit {
+    struct mr_unit *next;
+    struct mr_producer_shard *shard; /* while it is filled or queued there */
+    mr_shard_id predicted;
+    struct mr_queue records;
+    struct mr_pending *named_by; /* the last that brought a new key */
+    uint32_t record_count, key_count, explicit_count;
+    uint32_t attempt_count;   /* requests that carried it */
+    uint32_t attempts_before; /* the most of one of its records, in other units */
+    uint32_t company_max;     /* records in its request: fewer after it was refused with others */
+    size_t bytes;             /* as an aggregate */
+    uint64_t due_ns;          /* no more company after this */
+    uint64_t expires_ns;      /* when its oldest record does */
+    uint64_t held_until_ns, sent_ns;
+    mr_sequence sequence; /* once it has one */
+};
+
+struct mr_units {
+    struct mr_unit *first, *last;
+};
+
+/*
+ * The records of one partition key: in order, those of a unit, and those behind it that wait until
+ * that unit is answered (P4). A lane lives as long as its key has records.
+ */
+struct mr_lane {
+    struct mr_lane *next;       /* in the table, or of the free ones */
+    struct mr_lane *next_moved; /* see retry.c */
+    mr_hash_key hash;           /* of the key */
+    size_t record_count;
+    struct mr_unit *unit;        /* the last that one of its records joined, until it is answered */
+    struct mr_pending *named_by; /* which has its key's place in that unit, while it is filled */
+    struct mr_queue waiting;
+    bool is_moved;
+};
+
+struct mr_lanes {
+    struct mr_lane **buckets; /* a power of two */
+    size_t bucket_count, count;
+    struct mr_lane *free;
+};
+
+/* An open shard of the stream. */
+struct mr_producer_shard {
+    mr_shard_id id;
+    mr_hash_key first, last;
+    struct mr_unit *open;   /* being filled */
+    struct mr_units queued; /* for the limit */
+    struct mr_producer_shard *next_queued;
+    bool is_queued, is_kept; /* is_kept: in the next map, too */
+    struct mr_bucket bytes, records;
+};
+
+/* ---- parts ---------------------------------------------------------------------------------- */
+
+#define MR_POOL_CLASSES 24
+
+/* Where records come in and answers let others wait no longer: shared by all threads. */
+struct mr_intake {
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* records were answered */
+    struct mr_queue records;
+    size_t record_count; /* in it */
+    size_t wakes_at;     /* so many records wake the thread */
+    size_t pending_count, pending_bytes;
+    bool is_closed;
+
+    /* Flushes are numbered. How many records put before flush i are unanswered stands at index
+     * i - flush_first; those are the flushes that are not over. */
+    uint64_t *unanswered;
+    size_t flush_count, flush_capacity;
+    uint32_t flush_first;
+    uint32_t urgent_count; /* who wants all sent without linger */
+    uint32_t waiter_count;
+
+    struct mr_pending *pool[MR_POOL_CLASSES]; /* free memory, by size */
+    size_t pool_bytes;
+    uint64_t put_count, put_bytes, refused_count;
+};
+
+/* A call that asks for shards; one at a time. */
+struct mr_route_call {
+    struct mr_call call;
+    struct mr_arena arena;
+    _Atomic bool is_answered;
+    bool is_under_way;
+};
+
+struct mr_route_map {
+    struct mr_producer_shard **shards; /* by their ranges, which cover the hash space */
+    mr_hash_key *starts;
+    size_t count;
+    uint64_t asked_ns; /* when this map was asked for */
+
+    struct mr_producer_shard **found; /* the next map, page by page */
+    size_t found_count, found_capacity;
+    uint64_t found_asked_ns;
+    struct mr_route_call call;
+    bool is_wanted;
+    uint64_t wanted_from_ns; /* do not ask before */
+    bool is_spread;          /* the stream places records itself: there is nothing to predict */
+};
+
+/* A request. */
+struct mr_sending {
+    struct mr_call call;
+    struct mr_producer *producer;
+    struct mr_sending *next;
+    struct mr_units units;
+    size_t unit_count;
+    uint64_t sent_ns;
+    struct mr_arena arena;
+    struct mr_pack aggregates;
+    struct mr_api_put_records_request request;
+    struct mr_api_put_records_request_entry *entries;
+    char (*hash_keys)[MR_HASH_KEY_TEXT_BYTES];
+};
+
+/* Written by the producer's thread only, read by any. */
+struct mr_producer_counts {
+#define X(name, kind, help) _Atomic uint64_t name;
+    MR_PRODUCER_METRICS_MAP(X)
+#undef X
+    _Atomic uint64_t latency_counts[MR_PRODUCER_LATENCY_BUCKETS];
+    _Atomic uint64_t latency_us_sum;
+};
+
+struct mr_producer {
+    struct mr_producer_config config;
+    char *stream;
+    size_t record_bytes_max; /* key and data, what the stream takes */
+    struct mr_clock *clock;
+    struct mr_random random;
+
+    struct mr_intake intake;
+    _Atomic(struct mr_sending *) answered; /* requests, the last first */
+    _Atomic uint32_t woken;
+    atomic_bool is_asleep;
+    _Atomic uint64_t close_by_ns;
+    atomic_bool is_closing;
+
+    uint64_t now_ns; /* of this step */
+    bool is_urgent, is_aborting;
+    struct mr_queue taken; /* from the intake */
+    struct mr_lanes lanes;
+    struct mr_route_map map;
+    uint64_t open_due_ns;                    /* no open unit is due before */
+    struct mr_producer_shard *queued_shards; /* for the limit */
+    struct mr_units ready;                   /* for a request */
+    size_t ready_count, ready_bytes;
+    uint64_t ready_due_ns;
+    struct mr_sending *free_sendings;
+    size_t under_way_count;
+    struct mr_unit **held; /* a heap: the first to go on stands first */
+    size_t held_count, held_capacity;
+    struct mr_units unplaced; /* stored; where they are in the map, the next one says */
+    struct mr_unit *free_units;
+    struct mr_queue answers; /* records answered in this step */
+    uint64_t sweep_ns;
+    char last_failure[200];
+    struct mr_producer_counts counts;
+    pthread_t thread;
+};
+
+/* ---- producer.c --------------------------------------------------------------------------- */
+
+/* A producer without a thread, for who has the time in hand: calls mr_producer_step(). */
+mr_status mr_producer_make(struct mr_producer **producer, const struct mr_producer_config *config,
+                           struct mr_clock *clock, uint64_t seed, mr_error *error);
+/* Does what there is to do; returns when there will be more, if nothing comes in before. */
+uint64_t mr_producer_step(struct mr_producer *producer);
+/* Nothing is under way any more. */
+bool mr_producer_is_idle(struct mr_producer *producer);
+void mr_producer_begin_close(struct mr_producer *producer, uint32_t timeout_ms);
+void mr_producer_free(struct mr_producer *producer); /* when it is idle */
+void mr_producer_wake(struct mr_producer *producer); /* any thread */
+
+/* ---- intake.c ------------------------------------------------------------------------------- */
+
+void mr_intake_init(struct mr_intake *intake);
+void mr_intake_fini(struct mr_intake *intake);
+struct mr_queue mr_intake_take(struct mr_intake *intake, bool *is_urgent); /* all there are */
+/* So many are there; if not, the thread is woken when they are. */
+bool mr_intake_has(struct mr_intake *intake, size_t count);
+/* These are answered: their memory is free, and who waits for that goes on. */
+void mr_intake_give(struct mr_intake *intake, struct mr_queue records);
+
+/* ---- lane.c --------------------------------------------------------------------------------- */
+
+void mr_lanes_fini(struct mr_lanes *lanes);
+struct mr_lane *mr_lane_get(struct mr_lanes *lanes, mr_hash_key hash); /* makes it if needed */
+void mr_lane_drop(struct mr_lanes *lanes, struct mr_lane *lane);       /* it has no records */
+
+/* ---- the stages ----------------------------------------------------------------------------- */
+
+/* route.c: which shard has a key, as of the last map. */
+mr_status mr_stage_route_open(struct mr_producer *producer, mr_error *error);
+void mr_stage_route_fini(struct mr_producer *producer);
+void mr_stage_route(struct mr_producer *producer); /* takes records in; asks for a map if wanted */
+struct mr_producer_shard *mr_stage_route_find(const struct mr_producer *producer, mr_hash_key key);
+void mr_stage_route_refresh(struct mr_producer *producer); /* the map is out of date */
+/* P5: a unit that went to another shard than predicted: is that shard known, has it all its keys */
+enum mr_place { MR_PLACE_GOOD, MR_PLACE_BAD, MR_PLACE_UNKNOWN };
+enum mr_place mr_stage_route_judge(const struct mr_producer *producer, const struct mr_unit *unit);
+
+/* aggregate.c: fills units; false: the record has to wait in its lane. */
+bool mr_stage_aggregate_join(struct mr_producer *producer, struct mr_pending *record);
+void mr_stage_aggregate(struct mr_producer *producer); /* ends those that are due */
+/* Appends the unit's aggregate. */
+void mr_stage_aggregate_write(const struct mr_unit *unit, struct mr_pack *out);
+
+/* limit.c: lets units pass as fast as their shards take them. */
+void mr_stage_limit_add(struct mr_producer *producer, struct mr_unit *unit);
+void mr_stage_limit(struct mr_producer *producer);
+uint64_t mr_stage_limit_next(const struct mr_producer *producer);
+
+/* collect.c: puts ready units into requests. */
+void mr_stage_collect_add(struct mr_producer *producer, struct mr_unit *unit);
+void mr_stage_collect(struct mr_producer *producer);
+uint64_t mr_stage_collect_next(const struct mr_producer *producer);
+
+/* send.c: makes the request, and reads its answer. */
+void mr_stage_send(struct mr_producer *producer, struct mr_units units, size_t unit_count,
+                   size_t bytes);
+void mr_stage_send_answers(struct mr_producer *producer);
+void mr_stage_send_fini(struct mr_producer *producer);
+mr_status mr_stage_send_status(enum mr_exception type, bool *is_final);
+
+/* retry.c: what becomes of a unit that was answered, or never will be. */
+void mr_stage_retry_deliver(struct mr_producer *producer, struct mr_unit *unit);
+void mr_stage_retry_fail(struct mr_producer *producer, struct mr_unit *unit, mr_status status,
+                         const char *message);
+void mr_stage_retry_hold(struct mr_producer *producer, struct mr_unit *unit);
+/* Takes the unit apart: its records go the whole way again, but for those that are too old. */
+void mr_stage_retry_dissolve(struct mr_producer *producer, struct mr_unit *unit);
+void mr_stage_retry(struct mr_producer *producer);       /* what was held long enough */
+void mr_stage_retry_sweep(struct mr_producer *producer); /* what is too old, wherever it is */
+bool mr_stage_retry_is_late(const struct mr_producer *producer, const struct mr_pending *record);
+void mr_stage_retry_fail_late(struct mr_producer *producer, struct mr_pending *record);
+
+/* ---- metrics.c ------------------------------------------------------------------------------ */
+
+void mr_producer_count_latency(struct mr_producer *producer, uint64_t latency_us);
+
+/* One writer: no need for a locked add. */
+static inline void mr_count(_Atomic uint64_t *count, uint64_t more)
+{
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + more,
+                          memory_order_relaxed);
+}
+
+/* ---- small ---------------------------------------------------------------------------------- */
+
+static inline mr_bytes mr_pending_key(const struct mr_pending *record)
+{
+    return (mr_bytes){record->bytes, record->key_bytes};
+}
+
+static inline mr_bytes mr_pending_data(const struct mr_pending *record)
+{
+    return (mr_bytes){record->bytes + record->key_bytes, record->data_bytes};
+}
+
+static inline void mr_queue_push(struct mr_queue *queue, struct mr_pending *record)
+{
+    record->next = NULL;
+    if (queue->first)
+        queue->last->next = record;
+    else
+        queue->first = record;
+    queue->last = record;
+}
+
+static inline void mr_queue_push_front(struct mr_queue *queue, struct mr_pending *record)
+{
+    record->next = queue->first;
+    queue->first = record;
+    if (!record->next)
+        queue->last = record;
+}
+
+static inline struct mr_pending *mr_queue_pop(struct mr_queue *queue)
+{
+    struct mr_pending *record = queue->first;
+
+    if (record)
+        queue->first = record->next;
+    return record;
+}
+
+static inline void mr_units_push(struct mr_units *units, struct mr_unit *unit)
+{
+    unit->next = NULL;
+    if (units->first)
+        units->last->next = unit;
+    else
+        units->first = unit;
+    units->last = unit;
+}
+
+static inline struct mr_unit *mr_units_pop(struct mr_units *units)
+{
+    struct mr_unit *unit = units->first;
+
+    if (unit)
+        units->first = unit->next;
+    return unit;
+}
+
+/* What it takes of its shard: the record's key and data. */
+static inline size_t mr_unit_bytes(const struct mr_unit *unit)
+{
+    const struct mr_pending *first = unit->records.first;
+
+    return unit->record_count == 1 ? (size_t)first->key_bytes + first->data_bytes : unit->bytes + 1;
+}
+
+static inline uint64_t mr_earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+#endif

@@ -1,0 +1,355 @@
+#include "support/sim_service.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/u128.h"
+#include "wire/aggregate.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool happens(struct sim_service *service, unsigned percent)
+{
+    return mr_random_below(&service->random, 100) < percent;
+}
+
+static mr_bytes text_in(struct mr_arena *arena, const char *text)
+{
+    return mr_arena_copy(arena, (mr_bytes){text, strlen(text)});
+}
+
+/* ---- shards --------------------------------------------------------------------------------- */
+
+static struct sim_shard *shard_of(struct sim_service *service, mr_hash_key key)
+{
+    for (size_t i = 0; i < service->shard_count; i++) {
+        struct sim_shard *shard = &service->shards[i];
+
+        if (shard->is_open && !mr_hash_key_below(key, shard->first) &&
+            !mr_hash_key_below(shard->last, key))
+            return shard;
+    }
+    mr_check(false);
+    return NULL;
+}
+
+static void open_shard(struct sim_service *service, mr_hash_key first, mr_hash_key last)
+{
+    mr_check(service->shard_count < SIM_SHARDS_MAX);
+    service->shards[service->shard_count] = (struct sim_shard){
+        .id = (mr_shard_id)service->shard_count, .first = first, .last = last, .is_open = true};
+    service->shard_count++;
+}
+
+void sim_service_split(struct sim_service *service, size_t shard)
+{
+    struct sim_shard *parent = &service->shards[shard];
+    mr_u128 first = mr_hash_key_wide(parent->first), last = mr_hash_key_wide(parent->last);
+    mr_hash_key middle = mr_hash_key_narrow(first + (last - first) / 2);
+
+    pthread_mutex_lock(&service->lock);
+    parent->is_open = false;
+    open_shard(service, parent->first, middle);
+    open_shard(service, mr_hash_key_next(middle), parent->last);
+    pthread_mutex_unlock(&service->lock);
+}
+
+void sim_service_merge(struct sim_service *service, size_t shard, size_t adjacent)
+{
+    struct sim_shard *low = &service->shards[shard], *high = &service->shards[adjacent];
+
+    pthread_mutex_lock(&service->lock);
+    low->is_open = high->is_open = false;
+    open_shard(service, low->first, high->last);
+    pthread_mutex_unlock(&service->lock);
+}
+
+void sim_service_reshard(struct sim_service *service)
+{
+    size_t i = mr_random_below(&service->random, service->shard_count);
+
+    while (!service->shards[i].is_open)
+        i = (i + 1) % service->shard_count;
+    if (service->shard_count + 2 > SIM_SHARDS_MAX)
+        return;
+    if (happens(service, 50)) {
+        sim_service_split(service, i);
+        return;
+    }
+    for (size_t j = 0; j < service->shard_count; j++)
+        if (service->shards[j].is_open &&
+            !mr_hash_key_equal(service->shards[i].last, MR_HASH_KEY_MAX) &&
+            mr_hash_key_equal(service->shards[j].first,
+                              mr_hash_key_next(service->shards[i].last))) {
+            sim_service_merge(service, i, j);
+            return;
+        }
+}
+
+/* ---- what is stored --------------------------------------------------------------------------- */
+
+static mr_hash_key key_of(mr_bytes digits)
+{
+    char text[MR_HASH_KEY_TEXT_BYTES] = "";
+    mr_hash_key key;
+
+    mr_check(digits.size < sizeof text);
+    memcpy(text, digits.data, digits.size);
+    mr_check(mr_hash_key_parse(text, &key, NULL) == MR_OK);
+    return key;
+}
+
+static void keep(struct sim_service *service, const struct sim_shard *shard, uint32_t sub_sequence,
+                 bool is_aggregated, mr_bytes key, mr_bytes data)
+{
+    struct sim_record *record;
+
+    mr_grow(service->records, service->record_count, service->record_capacity);
+    record = &service->records[service->record_count++];
+    *record = (struct sim_record){.shard = shard->id,
+                                  .number = service->last_number,
+                                  .sub_sequence = sub_sequence,
+                                  .data_bytes = data.size,
+                                  .is_aggregated = is_aggregated};
+    memcpy(record->key, key.data, key.size < 31 ? key.size : 31);
+    if (data.size)
+        memcpy(record->data, data.data, data.size < 63 ? data.size : 63);
+}
+
+static bool is_inside(const struct sim_shard *shard, const struct mr_user_record *record)
+{
+    mr_hash_key key = record->has_explicit_hash_key ? record->explicit_hash_key
+                                                    : mr_hash_key_of(record->partition_key);
+
+    return !mr_hash_key_below(key, shard->first) && !mr_hash_key_below(shard->last, key);
+}
+
+static void store(struct sim_service *service, const struct sim_shard *shard,
+                  const struct mr_api_put_records_request_entry *entry)
+{
+    struct mr_aggregate_reader reader = {0};
+    struct mr_user_record record;
+    size_t before = service->record_count;
+    uint32_t sub_sequence = 0;
+
+    service->last_number++;
+    service->stored_count++;
+    if (!mr_aggregate_open(&reader, entry->data)) {
+        keep(service, shard, 0, false, entry->partition_key, entry->data);
+        return;
+    }
+    while (mr_aggregate_next(&reader, &record)) {
+        if (!is_inside(shard, &record)) {
+            service->record_count = before;
+            service->dropped_count++;
+            break;
+        }
+        keep(service, shard, sub_sequence++, true, record.partition_key, record.data);
+    }
+    mr_aggregate_reader_fini(&reader);
+}
+
+/* ---- PutRecords ------------------------------------------------------------------------------- */
+
+static bool has_key(const struct mr_api_put_records_request_entry *entry, const char *key)
+{
+    return key && entry->partition_key.size == strlen(key) &&
+           memcmp(entry->partition_key.data, key, strlen(key)) == 0;
+}
+
+static void put_one(struct sim_service *service, struct mr_call *call,
+                    const struct mr_api_put_records_request_entry *entry,
+                    struct mr_api_put_records_result_entry *result)
+{
+    mr_hash_key key = entry->explicit_hash_key.data ? key_of(entry->explicit_hash_key)
+                                                    : mr_hash_key_of(entry->partition_key);
+    const struct sim_shard *shard = shard_of(service, key);
+    mr_sequence sequence = {.shard = shard->id, .created_s = 1700000000, .time_s = 1700000000};
+    char text[MR_SEQUENCE_TEXT_BYTES];
+
+    if (happens(service, service->throttled_percent) || has_key(entry, service->throttled_key)) {
+        result->error_code = text_in(call->arena, "ProvisionedThroughputExceededException");
+        result->error_message = text_in(call->arena, "Rate exceeded for shard.");
+        return;
+    }
+    store(service, shard, entry);
+    sequence.number = service->last_number;
+    mr_sequence_format(&sequence, text);
+    result->sequence_number = text_in(call->arena, text);
+    mr_shard_format(shard->id, text);
+    result->shard_id = text_in(call->arena, text);
+}
+
+static bool has_poison(const struct sim_service *service,
+                       const struct mr_api_put_records_request *request)
+{
+    for (size_t i = 0; i < request->records_count; i++)
+        if (has_key(&request->records[i], service->poison))
+            return true;
+    return false;
+}
+
+static size_t *shuffled(struct sim_service *service, struct mr_arena *arena, size_t count)
+{
+    size_t *order = mr_arena_array(arena, size_t, count);
+
+    for (size_t i = 0; i < count; i++) {
+        size_t other = mr_random_below(&service->random, i + 1);
+
+        order[i] = order[other];
+        order[other] = i;
+    }
+    return order;
+}
+
+/* The records of one request come in any order: there is no promise between them. */
+static void put_records(struct sim_service *service, struct mr_call *call)
+{
+    const struct mr_api_put_records_request *request = call->request;
+    struct mr_api_put_records_response *response =
+        mr_arena_new(call->arena, struct mr_api_put_records_response);
+    size_t count = request->records_count;
+    size_t *order = shuffled(service, call->arena, count);
+
+    service->put_count++;
+    if (count > service->largest_request)
+        service->largest_request = count;
+    if (service->refusal || has_poison(service, request)) {
+        call->refusal =
+            (struct mr_refusal){service->refusal ? service->refusal : MR_EXCEPTION_VALIDATION,
+                                text_in(call->arena, "as told")};
+        return;
+    }
+    response->records = mr_arena_array(call->arena, struct mr_api_put_records_result_entry, count);
+    response->records_count = count;
+    for (size_t i = 0; i < count; i++)
+        put_one(service, call, &request->records[order[i]], &response->records[order[i]]);
+    call->response = response;
+    if (happens(service, service->lost_percent))
+        call->refusal = (struct mr_refusal){MR_EXCEPTION_SERVICE_UNAVAILABLE,
+                                            text_in(call->arena, "the answer was lost")};
+}
+
+/* ---- what is asked ------------------------------------------------------------------------------ */
+
+static void describe(struct sim_service *service, struct mr_call *call)
+{
+    struct mr_api_describe_stream_summary_response *response =
+        mr_arena_new(call->arena, struct mr_api_describe_stream_summary_response);
+
+    response->stream_description_summary =
+        mr_arena_new(call->arena, struct mr_api_stream_description_summary);
+    response->stream_description_summary->record_distribution_strategy =
+        text_in(call->arena, service->is_auto ? "AUTO" : "USER_PARTITION_KEY");
+    response->stream_description_summary->max_record_size_in_kib = MR_NUMBER(1024);
+    call->response = response;
+}
+
+static void list_shards(struct sim_service *service, struct mr_call *call)
+{
+    const struct mr_api_list_shards_request *request = call->request;
+    struct mr_api_list_shards_response *response =
+        mr_arena_new(call->arena, struct mr_api_list_shards_response);
+    size_t page = service->page ? service->page : SIM_SHARDS_MAX, i = 0;
+    char text[MR_HASH_KEY_TEXT_BYTES];
+
+    service->list_count++;
+    if (service->list_refusal) {
+        call->refusal = (struct mr_refusal){service->list_refusal, text_in(call->arena, "as told")};
+        return;
+    }
+    if (request->next_token.data)
+        i = (size_t)((const char *)request->next_token.data)[0];
+    response->shards = mr_arena_array(call->arena, struct mr_api_shard, SIM_SHARDS_MAX);
+    for (; i < service->shard_count && response->shards_count < page; i++) {
+        struct mr_api_shard *shard;
+
+        if (!service->shards[i].is_open)
+            continue;
+        shard = &response->shards[response->shards_count++];
+        mr_shard_format(service->shards[i].id, text);
+        shard->shard_id = text_in(call->arena, text);
+        shard->hash_key_range = mr_arena_new(call->arena, struct mr_api_hash_key_range);
+        mr_hash_key_format(service->shards[i].first, text);
+        shard->hash_key_range->starting_hash_key = text_in(call->arena, text);
+        mr_hash_key_format(service->shards[i].last, text);
+        shard->hash_key_range->ending_hash_key = text_in(call->arena, text);
+    }
+    if (i < service->shard_count) {
+        char token = (char)i;
+
+        response->next_token = mr_arena_copy(call->arena, (mr_bytes){&token, 1});
+    }
+    call->response = response;
+}
+
+/* ---- calls -------------------------------------------------------------------------------------- */
+
+static void take_call(struct mr_service *base, struct mr_call *call)
+{
+    struct sim_service *service = (struct sim_service *)(void *)base;
+    bool is_held = false;
+
+    mr_check(mr_request_check(call->action, call->request, call->arena, &call->refusal));
+    call->refusal = (struct mr_refusal){0};
+    pthread_mutex_lock(&service->lock);
+    if (call->action == MR_ACTION_PUT_RECORDS && service->holds) {
+        mr_grow(service->held, service->held_count, service->held_capacity);
+        service->held[service->held_count++] = call;
+        if (service->held_count > service->most_held)
+            service->most_held = service->held_count;
+        is_held = true;
+    } else if (call->action == MR_ACTION_PUT_RECORDS) {
+        put_records(service, call);
+    } else if (call->action == MR_ACTION_LIST_SHARDS) {
+        list_shards(service, call);
+    } else {
+        describe(service, call);
+    }
+    pthread_mutex_unlock(&service->lock);
+    if (!is_held)
+        call->done(call);
+}
+
+bool sim_service_answer(struct sim_service *service)
+{
+    struct mr_call *call = NULL;
+
+    pthread_mutex_lock(&service->lock);
+    if (service->held_count > 0) {
+        size_t i = mr_random_below(&service->random, service->held_count);
+
+        call = service->held[i];
+        service->held[i] = service->held[--service->held_count];
+        put_records(service, call);
+    }
+    pthread_mutex_unlock(&service->lock);
+    if (call)
+        call->done(call);
+    return call != NULL;
+}
+
+static void close_nothing(struct mr_service *base)
+{
+    (void)base;
+}
+
+void sim_service_init(struct sim_service *service, uint64_t seed, unsigned shard_count)
+{
+    mr_u128 width = ~(mr_u128)0 / shard_count, first = 0;
+
+    *service = (struct sim_service){.base = {.call = take_call, .close = close_nothing},
+                                    .random = mr_random_of(seed)};
+    pthread_mutex_init(&service->lock, NULL);
+    for (unsigned i = 0; i < shard_count; i++, first += width)
+        open_shard(service, mr_hash_key_narrow(first),
+                   i + 1 == shard_count ? MR_HASH_KEY_MAX : mr_hash_key_narrow(first + width - 1));
+}
+
+void sim_service_fini(struct sim_service *service)
+{
+    mr_check(service->held_count == 0);
+    mr_free(service->held);
+    mr_free(service->records);
+    pthread_mutex_destroy(&service->lock);
+}
