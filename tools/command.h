@@ -94,6 +94,7 @@ enum mr_exit mr_cli_shard(struct mr_cli *cli, const char *text, mr_shard_id *sha
 /* ^C, a polite kill and a closed pipe as questions, not as ends: a command that goes on for long
  * asks, finishes what it has begun, and returns. */
 void mr_interrupt_catch(void);
+void mr_interrupt_after(double seconds); /* by itself, so much later */
 bool mr_interrupted(void);
 /* Grows and is woken with each interrupt: for mr_word_wait(). */
 _Atomic uint32_t *mr_interrupt_word(void);

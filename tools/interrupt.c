@@ -2,6 +2,7 @@
 #include "os/thread.h"
 
 #include <signal.h>
+#include <sys/time.h>
 
 static _Atomic uint32_t word;
 static volatile sig_atomic_t interrupted;
@@ -22,6 +23,18 @@ void mr_interrupt_catch(void)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGHUP, &action, NULL);
+}
+
+void mr_interrupt_after(double seconds)
+{
+    struct sigaction action = {.sa_handler = note};
+    struct itimerval timer = {.it_value = {.tv_sec = (time_t)seconds}};
+
+    timer.it_value.tv_usec = (suseconds_t)((seconds - (double)timer.it_value.tv_sec) * 1e6);
+    if (timer.it_value.tv_sec == 0 && timer.it_value.tv_usec == 0)
+        timer.it_value.tv_usec = 1; /* 0 would be never */
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &timer, NULL);
 }
 
 bool mr_interrupted(void)

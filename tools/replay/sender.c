@@ -182,6 +182,7 @@ static void submit(struct mr_sender *sender)
         uint64_t late_ns = now > sender->batch_due_ns ? now - sender->batch_due_ns : 0;
 
         mr_lateness_add(&sender->sent.lateness, late_ns, sender->batch->count);
+        atomic_store(&sender->late_ns, late_ns);
     }
     sender->batch->input_bytes = sender->input_bytes;
     mr_put_pipe_submit(sender->pipe, sender->batch);

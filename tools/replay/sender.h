@@ -54,6 +54,7 @@ struct mr_sender {
     struct mr_put_batch *batch; /* being filled */
     uint8_t *attempts;          /* of each record of each batch */
     uint64_t batch_due_ns;      /* of the batch's first record */
+    _Atomic uint64_t late_ns;   /* of the last batch sent by a schedule */
     uint64_t done_bytes;        /* input_bytes of what is acknowledged */
     struct mr_random random;
     atomic_bool stopped;
