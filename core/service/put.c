@@ -5,6 +5,7 @@
  */
 #include "base/u128.h"
 #include "service/inside.h"
+#include "service/sequence.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -308,19 +309,16 @@ static void submit(struct mr_local *local, struct put *put)
 static bool check_ordering(struct mr_local *local, struct mr_call *call, const struct put *put,
                            mr_bytes minimum)
 {
-    mr_sequence sequence;
-    char text[132] = "";
+    struct mr_asked_sequence read;
 
     if (!minimum.data)
         return true;
-    memcpy(text, minimum.data, minimum.size < sizeof text ? minimum.size : sizeof text - 1);
-    if (!mr_sequence_parse(text, &sequence, NULL) &&
-        (int64_t)sequence.time_s * 1000 <= mr_local_now_ms(local))
+    if (mr_sequence_read(minimum, &read) && (int64_t)read.time_s * 1000 <= mr_local_now_ms(local))
         return true; /* every new number is greater than those given out before */
     return mr_refuse(call, MR_EXCEPTION_INVALID_ARGUMENT,
-                     "ExclusiveMinimumSequenceNumber %s used in PutRecord on stream %s under "
+                     "ExclusiveMinimumSequenceNumber %.*s used in PutRecord on stream %s under "
                      "account %s is invalid.",
-                     text, put->stream, local->account);
+                     TEXT(minimum), put->stream, local->account);
 }
 
 void mr_do_put_record(struct mr_local *local, struct mr_call *call)

@@ -1,6 +1,7 @@
 /* shards.c - shards, positions and records as the API shows them. */
 #include "base/memory.h"
 #include "service/inside.h"
+#include "service/sequence.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -140,28 +141,33 @@ struct mr_api_child_shard *mr_children_of(struct mr_call *call, const struct mr_
 static bool at_sequence(struct mr_local *local, struct mr_call *call, const char *stream,
                         const mr_shard *shard, const struct mr_asked *asked, mr_position *position)
 {
-    char text[132] = "", id[MR_SHARD_TEXT_BYTES], other[MR_SHARD_TEXT_BYTES];
+    struct mr_asked_sequence read;
+    char id[MR_SHARD_TEXT_BYTES];
 
-    memcpy(text, asked->sequence.data,
-           asked->sequence.size < sizeof text ? asked->sequence.size : sizeof text - 1);
     mr_shard_format(shard->id, id);
-    if (mr_sequence_parse(text, &position->sequence, NULL))
+    if (!mr_sequence_read(asked->sequence, &read))
         return mr_refuse(call, MR_EXCEPTION_INVALID_ARGUMENT,
-                         "StartingSequenceNumber %s used in %s on shard %s in stream %s under "
+                         "StartingSequenceNumber %.*s used in %s on shard %s in stream %s under "
                          "account %s is invalid.",
-                         text, asked->caller, id, stream, local->account);
-    if (position->sequence.shard != shard->id) {
-        mr_shard_format(position->sequence.shard, other);
+                         TEXT(asked->sequence), asked->caller, id, stream, local->account);
+    if (read.shard != (int32_t)shard->id)
         return mr_refuse(call, MR_EXCEPTION_INVALID_ARGUMENT,
-                         "Invalid StartingSequenceNumber. It encodes %s, while it was used in a "
-                         "call to a shard with %s",
-                         other, id);
-    }
-    if (position->sequence.created_s != shard->first_sequence.created_s)
+                         "Invalid StartingSequenceNumber. It encodes shardId-%012d, while it was "
+                         "used in a call to a shard with %s",
+                         read.shard, id);
+    if (read.version == 0) /* Kinesis fails, too */
+        return mr_refuse(call, MR_EXCEPTION_INTERNAL_FAILURE,
+                         "StartingSequenceNumber %.*s has the layout of 2013, which no shard has.",
+                         TEXT(asked->sequence));
+    if (read.version == 1 || read.created_s != shard->first_sequence.created_s)
         return mr_refuse(call, MR_EXCEPTION_INVALID_ARGUMENT,
-                         "StartingSequenceNumber %s used in %s on shard %s in stream %s under "
+                         "StartingSequenceNumber %.*s used in %s on shard %s in stream %s under "
                          "account %s is invalid because it did not come from this stream.",
-                         text, asked->caller, id, stream, local->account);
+                         TEXT(asked->sequence), asked->caller, id, stream, local->account);
+    position->sequence = (mr_sequence){.number = read.number,
+                                       .shard = shard->id,
+                                       .created_s = (uint32_t)read.created_s,
+                                       .time_s = (uint32_t)read.time_s};
     return true;
 }
 

@@ -202,6 +202,23 @@ static void an_iterator_survives_a_restart_but_not_its_stream(void **state)
     mr_free(at);
 }
 
+#define AT_NUMBER(number, end)                                                                     \
+    {                                                                                              \
+        "\"ShardId\":\"0\",\"ShardIteratorType\":\"AT_SEQUENCE_NUMBER\","                          \
+        "\"StartingSequenceNumber\":\"" number "\"",                                               \
+            end(number)                                                                            \
+    }
+#define INVALID(number)                                                                            \
+    "InvalidArgumentException: StartingSequenceNumber " number " used in GetShardIterator on "     \
+    "shard shardId-000000000000 in stream s under account 000000000000 is invalid."
+#define ANOTHERS(number)                                                                           \
+    "InvalidArgumentException: StartingSequenceNumber " number " used in GetShardIterator on "     \
+    "shard shardId-000000000000 in stream s under account 000000000000 is invalid because it did " \
+    "not come from this stream."
+#define NEGATIVE(number)                                                                           \
+    "InvalidArgumentException: Invalid StartingSequenceNumber. It encodes shardId--02147483648, "  \
+    "while it was used in a call to a shard with shardId-000000000000"
+
 static void wrong_arguments_of_an_iterator_are_told(void **state)
 {
     static const char *const cases[][2] = {
@@ -222,8 +239,20 @@ static void wrong_arguments_of_an_iterator_are_told(void **state)
          "StartingSequenceNumber. Request specified LATEST and also a StartingSequenceNumber."},
         {"\"ShardId\":\"0\",\"ShardIteratorType\":\"AT_SEQUENCE_NUMBER\","
          "\"StartingSequenceNumber\":\"77\"",
-         "InvalidArgumentException: StartingSequenceNumber 77 used in GetShardIterator on shard "
-         "shardId-000000000000 in stream s under account 000000000000 is invalid."},
+         "InvalidArgumentException: Invalid StartingSequenceNumber. It encodes "
+         "shardId-000000000077, while it was used in a call to a shard with "
+         "shardId-000000000000"},
+        AT_NUMBER("42535295865117307932921825928971026432", INVALID), /* 2^125 */
+        AT_NUMBER("99999999999999999999999999999999999999999999999999999999", INVALID),
+        AT_NUMBER("100000000000000000000000000000000000000000000000000000000", INVALID),
+        /* Made with the layout's hex digits: version 3, a counter of 64 bits, created too late. */
+        AT_NUMBER("49546986683135544286507457935754639368631356030233608195", INVALID),
+        AT_NUMBER("49546986683146694659106723247325407227767680210986598402", INVALID),
+        AT_NUMBER("54757830818698251126701659333928097181345247661037453314", INVALID),
+        /* A second earlier; version 1. */
+        AT_NUMBER("54757830818341439203525169363663525688982873876941766658", ANOTHERS),
+        AT_NUMBER("49546986683135546088193124690663982995013168516388880385", ANOTHERS),
+        AT_NUMBER("49546986683135544286507457935754639368631356064593346562", NEGATIVE),
         {"\"ShardId\":\"0\",\"ShardIteratorType\":\"AT_SEQUENCE_NUMBER\","
          "\"StartingSequenceNumber\":"
          "\"49546986683135544286507457936321625675700192471156785154\"",
@@ -259,6 +288,39 @@ static void wrong_arguments_of_an_iterator_are_told(void **state)
                        "99999999999000, currentTimestampInMillis: ");
 }
 
+/* Not over HTTP, where a client tries again. */
+static void a_number_of_version_0_is_a_failure(void **state)
+{
+    struct api *api = *state;
+
+    if (api->way != API_LOCAL)
+        return;
+    api_begins(api_call(api, "GetShardIterator",
+                        "{\"StreamName\":\"s\",\"ShardId\":\"0\",\"ShardIteratorType\":"
+                        "\"AFTER_SEQUENCE_NUMBER\",\"StartingSequenceNumber\":"
+                        "\"21707512549014077723302366865675780096\"}"),
+               "InternalFailureException: ");
+    api_begins(api_call(api, "GetShardIterator",
+                        "{\"StreamName\":\"s\",\"ShardId\":\"0\",\"ShardIteratorType\":"
+                        "\"AFTER_SEQUENCE_NUMBER\",\"StartingSequenceNumber\":\"0\"}"),
+               "InternalFailureException: ");
+}
+
+static void any_earlier_number_will_do_for_ordering(void **state)
+{
+    static const char *const numbers[] = {
+        "5", "21707512549014077723302366865675780096",
+        "49546986683135546088193124690663982995013168516388880385",
+        "49546986683135544286507457936321625675700192471156785154"};
+
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        api_begins(api_callf(*state, "PutRecord",
+                             "{\"StreamName\":\"s\",\"Data\":\"\",\"PartitionKey\":\"k\","
+                             "\"SequenceNumberForOrdering\":\"%s\"}",
+                             numbers[i]),
+                   "{\"ShardId\":");
+}
+
 static void wrong_arguments_of_a_put_are_told(void **state)
 {
     static const char *const cases[][2] = {
@@ -272,9 +334,10 @@ static void wrong_arguments_of_a_put_are_told(void **state)
          "InvalidArgumentException: Invalid ExplicitHashKey. ExplicitHashKey must be in the range: "
          "[0, 2^128-1]. Specified value was 340282366920938463463374607431768211456"},
         {"\"StreamName\":\"s\",\"Data\":\"\",\"PartitionKey\":\"k\",\"SequenceNumberForOrdering\":"
-         "\"5\"",
-         "InvalidArgumentException: ExclusiveMinimumSequenceNumber 5 used in PutRecord on stream s "
-         "under account 000000000000 is invalid."},
+         "\"42535295865117307932921825928971026432\"",
+         "InvalidArgumentException: ExclusiveMinimumSequenceNumber "
+         "42535295865117307932921825928971026432 used in PutRecord on stream s under account "
+         "000000000000 is invalid."},
         {"\"StreamName\":\"s\",\"Data\":\"\",\"PartitionKey\":\"k\",\"DryRun\":true",
          "DryRunOperationException: Request would have succeeded, but the DryRun parameter was "
          "specified."},
@@ -468,6 +531,8 @@ int main(void)
         CASE(an_iterator_expires_after_five_minutes),
         CASE(an_iterator_survives_a_restart_but_not_its_stream),
         CASE(wrong_arguments_of_an_iterator_are_told),
+        CASE(a_number_of_version_0_is_a_failure),
+        CASE(any_earlier_number_will_do_for_ordering),
         CASE(wrong_arguments_of_a_put_are_told),
         CASE(many_records_are_answered_in_their_order),
         CASE(sizes_are_limited_as_the_stream_says),
