@@ -241,6 +241,8 @@ static enum mr_exit play(struct replay *replay)
         status = play_round(replay, &sender, &cli->error);
     } while (!status && replay->options->loop && !atomic_load(&sender.stopped) &&
              !mr_interrupted());
+    if (mr_interrupted())
+        status = MR_OK; /* it was the wait for input that failed */
     mr_sender_finish(&sender);
     seconds = (double)(now_ns() - replay->start_ns) / 1e9;
     mr_progress_hide();
