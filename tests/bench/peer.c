@@ -141,28 +141,26 @@ static const char *find(const char *variable, const char *name)
 bool mr_peer_start_nginx(struct mr_peer *peer)
 {
     static const char settings[] =
-        "daemon off;\nworker_processes auto;\npid %s/pid;\nerror_log stderr crit;\n"
+        "daemon off;\nworker_processes auto;\npid pid;\n"
         "events { worker_connections 1024; }\n"
         "http {\n  access_log off;\n  keepalive_requests 1000000000;\n"
-        "  client_body_temp_path %s/body;\n  proxy_temp_path %s/proxy;\n"
-        "  fastcgi_temp_path %s/fastcgi;\n  uwsgi_temp_path %s/uwsgi;\n  scgi_temp_path %s/scgi;\n"
+        "  client_body_temp_path body;\n  proxy_temp_path proxy;\n"
+        "  fastcgi_temp_path fastcgi;\n  uwsgi_temp_path uwsgi;\n  scgi_temp_path scgi;\n"
         "  server {\n    listen 127.0.0.1:%u reuseport;\n"
         "    default_type application/x-amz-json-1.1;\n    location / { return 200 "
         "'{\"SequenceNumber\":\"49668899999999999999999999999999999999999999999999999999\","
         "\"ShardId\":\"shardId-000000000000\"}'; }\n  }\n}\n";
-    const char *program = find("MR_BENCH_NGINX", "nginx"), *directory = mr_bench_path("nginx"),
-               *path = mr_bench_path("nginx/conf");
-    const char *arguments[] = {program, "-p", directory, "-c", path, "-e", "stderr", NULL};
+    const char *program = find("MR_BENCH_NGINX", "nginx"), *directory = mr_bench_path("nginx");
+    const char *arguments[] = {program, "-p", directory, "-c", "conf", "-e", "stderr", NULL};
     FILE *file;
 
     if (!program)
         return false;
     mkdir(directory, 0700);
-    file = fopen(path, "w");
+    file = fopen(mr_bench_path("nginx/conf"), "w");
     mr_check(file);
     peer->port = free_port();
-    fprintf(file, settings, directory, directory, directory, directory, directory, directory,
-            peer->port);
+    fprintf(file, settings, peer->port);
     fclose(file);
     start(peer, arguments, NULL);
     return is_up(peer, "nginx");
