@@ -42,7 +42,7 @@ static bool check_rate(struct mr_local *local, struct mr_call *call, const char 
                      "Rate exceeded for stream %s under account %s.", name, local->account);
 }
 
-/* Where the newest record is now: what comes later is seen whenever one reads. */
+/* Where the newest record is now: what comes later is seen whenever one reads (K2). */
 static bool fix_latest(struct mr_local *local, struct mr_call *call, const char *stream,
                        mr_shard_id shard, struct mr_token *token)
 {
@@ -233,7 +233,7 @@ static mr_status read_batches(struct reading *reading, mr_error *error)
     return MR_OK;
 }
 
-/* At the end of a closed shard: no more iterator, but its children. */
+/* At the end of a closed shard: no more iterator, but its children (K3). */
 static void answer_end(struct mr_local *local, struct mr_call *call, const struct mr_token *token)
 {
     struct mr_api_get_records_response *response = call->response;

@@ -336,6 +336,7 @@ void mr_do_put_record(struct mr_local *local, struct mr_call *call)
         call->done(call);
 }
 
+/* All of them before any is put: K1. */
 static bool read_records(struct mr_call *call, struct put *put,
                          const struct mr_api_put_records_request *request)
 {

@@ -136,7 +136,7 @@ static struct mr_call call_of(struct mr_local_subscription *subscription)
     return (struct mr_call){.action = MR_ACTION_SUBSCRIBE_TO_SHARD, .arena = &subscription->arena};
 }
 
-/* The last event: no more to go on from, but the children. */
+/* The last event: no more to go on from, but the children (K3). */
 static void make_last(struct mr_local_subscription *subscription)
 {
     struct mr_api_subscribe_to_shard_event *event = &subscription->event;
@@ -182,7 +182,7 @@ static enum fetched make_event(struct mr_local_subscription *subscription, bool 
     if (left == 0 && subscription->batch.end_of_shard && event->records_count == 0)
         make_last(subscription);
     else
-        event->continuation_sequence_number = mr_sequence_text(&call, &reached);
+        event->continuation_sequence_number = mr_sequence_text(&call, &reached); /* K4 */
     if (subscription->local->config.limit_fan_out)
         mr_bucket_charge(&subscription->bytes, now_ns(subscription->local), BYTES_PER_S, bytes);
     subscription->event_ns = now_ns(subscription->local);

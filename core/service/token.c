@@ -1,6 +1,6 @@
 /*
  * token.c - what callers hand back to us: base64 of 8 bytes that say so, a body, and a code that
- * only we can make of it. Its key is a property of the engine, so a token outlives a restart.
+ * only we can make of it (K5). Its key is a property of the engine, so a token outlives a restart.
  */
 #include "base/base64.h"
 #include "base/md5.h"

@@ -81,6 +81,7 @@ static void what_was_put_is_read_in_order(void **state)
     mr_free(at);
 }
 
+/* K2 */
 static void every_kind_of_iterator_begins_where_it_says(void **state)
 {
     struct api *api = *state;
@@ -148,6 +149,7 @@ static void quotes_around_an_iterator_do_no_harm(void **state)
     mr_free(at);
 }
 
+/* K5 */
 static void a_forged_iterator_is_refused(void **state)
 {
     struct api *api = *state;
@@ -183,6 +185,7 @@ static void an_iterator_expires_after_five_minutes(void **state)
     mr_free(at);
 }
 
+/* K2 */
 static void an_iterator_survives_a_restart_but_not_its_stream(void **state)
 {
     struct api *api = *state;
@@ -321,6 +324,7 @@ static void any_earlier_number_will_do_for_ordering(void **state)
                    "{\"ShardId\":");
 }
 
+/* K1 */
 static void wrong_arguments_of_a_put_are_told(void **state)
 {
     static const char *const cases[][2] = {
@@ -441,6 +445,7 @@ static void a_page_ends_at_ten_mebibytes(void **state)
     mr_free(body);
 }
 
+/* K1 */
 static void a_shard_that_is_too_fast_is_told_record_by_record(void **state)
 {
     struct api *api = *state;

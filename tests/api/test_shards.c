@@ -133,6 +133,7 @@ static void a_merge_takes_neighbours_only(void **state)
                     "\"shardId-000000000003\"}");
 }
 
+/* K3 */
 static void the_end_of_a_shard_names_its_children(void **state)
 {
     struct api *api = *state;

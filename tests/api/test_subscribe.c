@@ -108,6 +108,7 @@ static void a_first_event_comes_promptly_and_one_every_five_seconds(void **state
     assert_non_null(strstr(event, "\"Data\":\"AAAA\""));
 }
 
+/* K4 */
 static void one_goes_on_after_the_continuation(void **state)
 {
     struct world *world = *state;
@@ -124,6 +125,7 @@ static void one_goes_on_after_the_continuation(void **state)
     mr_free(from);
 }
 
+/* K3 */
 static void the_last_event_of_a_shard_names_its_children(void **state)
 {
     struct world *world = *state;
