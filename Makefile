@@ -166,6 +166,8 @@ $O/flags: FORCE | deps
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 FORCE:
 
+$O/tools/keys/render_page.o: tools/keys/page.html # is in it
+
 -include $(patsubst %.c,$O/%.d,$(src))
 
 # ---- what must be installed ------------------------------------------------------------

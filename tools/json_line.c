@@ -93,6 +93,15 @@ void mr_json_real(struct mr_json_line *line, double number)
     raw(line, text);
 }
 
+void mr_json_figure(struct mr_json_line *line, double number)
+{
+    char text[40];
+
+    snprintf(text, sizeof text, "%.5g", number);
+    begin_value(line);
+    raw(line, text);
+}
+
 void mr_json_bool(struct mr_json_line *line, bool value)
 {
     begin_value(line);

@@ -20,7 +20,8 @@ void mr_json_name(struct mr_json_line *line, const char *name);
 void mr_json_string(struct mr_json_line *line, mr_bytes utf8);
 void mr_json_text(struct mr_json_line *line, const char *text);
 void mr_json_count(struct mr_json_line *line, uint64_t number);
-void mr_json_real(struct mr_json_line *line, double number); /* three decimals */
+void mr_json_real(struct mr_json_line *line, double number);   /* three decimals */
+void mr_json_figure(struct mr_json_line *line, double number); /* five digits */
 void mr_json_bool(struct mr_json_line *line, bool value);
 void mr_json_null(struct mr_json_line *line);
 

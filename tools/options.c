@@ -52,6 +52,7 @@ static mr_status set(const struct mr_option *option, const char *value, void *ta
 {
     void *field = (char *)target + option->offset;
     struct mr_guess guess = MR_GUESS(value);
+    struct mr_texts *texts = field;
     char name[MR_OPTION_NAME_BYTES];
     int choice;
 
@@ -62,6 +63,12 @@ static mr_status set(const struct mr_option *option, const char *value, void *ta
         return MR_OK;
     case MR_TYPE_TEXT:
         *(MR_OPTION_TEXT *)field = value;
+        return MR_OK;
+    case MR_TYPE_TEXTS:
+        if (texts->count == MR_TEXTS_MAX)
+            return mr_fail(error, MR_INVALID, "%s may be given %d times, not more", name,
+                           MR_TEXTS_MAX);
+        texts->values[texts->count++] = value;
         return MR_OK;
     case MR_TYPE_NUMBER:
         if (mr_number_parse(value, (MR_OPTION_NUMBER *)field))

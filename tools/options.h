@@ -15,9 +15,17 @@
 #define MR_OPTION_FLAG bool
 #define MR_OPTION_NUMBER uint64_t   /* decimal */
 #define MR_OPTION_TEXT const char * /* NULL if not given and without a default */
-#define MR_OPTION_CHOICE unsigned   /* index of the word in the argument's "a|b|c" */
+#define MR_OPTION_TEXTS struct mr_texts
+#define MR_OPTION_CHOICE unsigned /* index of the word in the argument's "a|b|c" */
 
-enum mr_option_type { MR_TYPE_FLAG, MR_TYPE_NUMBER, MR_TYPE_TEXT, MR_TYPE_CHOICE };
+enum mr_option_type { MR_TYPE_FLAG, MR_TYPE_NUMBER, MR_TYPE_TEXT, MR_TYPE_TEXTS, MR_TYPE_CHOICE };
+
+/* The values of an option that may be given more than once, in their order. */
+#define MR_TEXTS_MAX 8
+struct mr_texts {
+    const char *values[MR_TEXTS_MAX];
+    size_t count;
+};
 
 struct mr_option {
     const char *name; /* an underscore here is a dash on the command line; NULL ends a table */
