@@ -22,7 +22,7 @@ enum mr_exit {
 
 /* What every command takes. */
 struct mr_common_options {
-    const char *data;
+    const char *data, *endpoint;
     bool json, verbose, help;
 };
 
@@ -34,6 +34,12 @@ struct mr_common_options {
 #include "commands.def"
 /* clang-format on */
 
+/* Where streams are: one of both. */
+struct mr_place {
+    mr_engine *engine;
+    mr_service *service; /* of a server */
+};
+
 struct mr_cli {
     const struct mr_command *command;
     const struct mr_common_options *common;
@@ -42,6 +48,9 @@ struct mr_cli {
     size_t argument_count;
     char directory[MR_PATH_BYTES]; /* the data directory */
     mr_engine *engine;             /* from mr_cli_open() to the end of the command */
+    struct mr_place place;         /* the same, or a server, from mr_cli_reach() on */
+    mr_service *service;           /* over the engine, from mr_cli_service() on */
+    char endpoint[256];            /* of the server */
     mr_error error;                /* for the command's calls */
     unsigned waited_ms;            /* for another process to leave the directory */
 };
@@ -78,6 +87,15 @@ enum mr_exit mr_cli_find(struct mr_cli *cli);  /* NOT_FOUND when it is missing *
 enum mr_exit mr_cli_open(struct mr_cli *cli, bool make);
 enum mr_exit mr_cli_open_as(struct mr_cli *cli, bool make, struct mr_engine_config *config);
 
+/* Finds the server that was asked for, or opens the engine as above; a directory that a server of
+ * ours has open is reached through it. */
+enum mr_exit mr_cli_reach(struct mr_cli *cli, bool make);
+
+/* The service of the place, for who works on one: of an engine it is opened at the first call. */
+mr_status mr_cli_service(struct mr_cli *cli, mr_service **service);
+
+void mr_cli_close(struct mr_cli *cli);
+
 /* After a failed opening: true, a moment later, when it was LOCKED and is worth another try. */
 bool mr_cli_waits(struct mr_cli *cli);
 
@@ -96,7 +114,10 @@ enum mr_exit mr_cli_shard(struct mr_cli *cli, const char *text, mr_shard_id *sha
 void mr_interrupt_catch(void);
 void mr_interrupt_after(double seconds); /* by itself, so much later */
 bool mr_interrupted(void);
-/* Grows and is woken with each interrupt: for mr_word_wait(). */
+/* From now on SIGHUP is no interrupt, but a wish to read files again; how many there were. */
+void mr_reload_catch(void);
+uint32_t mr_reload_count(void);
+/* Grows and is woken with each interrupt and each such wish: for mr_word_wait(). */
 _Atomic uint32_t *mr_interrupt_word(void);
 
 #endif

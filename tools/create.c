@@ -13,15 +13,12 @@ enum mr_exit mr_command_create(struct mr_cli *cli)
         return mr_cli_misused(cli, "--shards is at least 1");
     if (options->retention < 24 || options->retention > 8760)
         return mr_cli_misused(cli, "--retention is 24 to 8760 hours");
-    code = mr_cli_open(cli, true);
+    code = mr_cli_reach(cli, true);
     if (code)
         return code;
-    if (mr_stream_create(cli->engine, stream, (uint32_t)options->shards, &cli->error))
-        return mr_cli_failed(cli, stream);
-    if (options->retention != 24 &&
-        mr_stream_retain(cli->engine, stream, (uint32_t)options->retention, &cli->error))
-        return mr_cli_failed(cli, stream);
-    if (mr_stream_describe(cli->engine, stream, &info, &cli->error))
+    if (mr_streams_create(&cli->place, stream, (uint32_t)options->shards,
+                          (uint32_t)options->retention, &cli->error) ||
+        mr_streams_describe(&cli->place, stream, &info, &cli->error))
         return mr_cli_failed(cli, stream);
     if (cli->common->json) {
         mr_show_stream(&line, &info);

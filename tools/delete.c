@@ -1,6 +1,7 @@
 #include "command.h"
 #include "figures.h"
 #include "output.h"
+#include "streams.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -22,17 +23,17 @@ enum mr_exit mr_command_delete(struct mr_cli *cli)
     const struct mr_delete_options *options = cli->options;
     const char *stream = cli->arguments[0];
     struct mr_stream_info info;
-    enum mr_exit code = mr_cli_open(cli, false);
+    enum mr_exit code = mr_cli_reach(cli, false);
 
     if (code)
         return code;
-    if (mr_stream_describe(cli->engine, stream, &info, &cli->error))
+    if (mr_streams_describe(&cli->place, stream, &info, &cli->error))
         return mr_cli_failed(cli, stream);
     if (!options->yes && !is_meant(&info)) {
         mr_say("nothing deleted");
         return MR_EXIT_FAILED;
     }
-    if (mr_stream_delete(cli->engine, stream, &cli->error))
+    if (mr_streams_delete(&cli->place, stream, &cli->error))
         return mr_cli_failed(cli, stream);
     mr_say("deleted %s", stream);
     return MR_EXIT_OK;

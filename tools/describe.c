@@ -12,6 +12,10 @@ static void print(const struct mr_stream_info *info)
     printf("  created    %s\n", time);
     printf("  shards     %u open, %u closed and still readable\n", info->open_shard_count,
            info->shard_count - info->open_shard_count);
+    if (info->record_count == MR_UNKNOWN) {
+        printf("  records    kept for %u hours\n", info->retention_hours);
+        return; /* a server tells no more */
+    }
     printf("  records    %s (%s of keys and data), kept for %u hours\n",
            mr_count_format(info->record_count, a), mr_size_format(info->record_bytes, b),
            info->retention_hours);
@@ -29,11 +33,11 @@ enum mr_exit mr_command_describe(struct mr_cli *cli)
     const char *stream = cli->arguments[0];
     struct mr_json_line line = MR_JSON_LINE;
     struct mr_stream_info info;
-    enum mr_exit code = mr_cli_open(cli, false);
+    enum mr_exit code = mr_cli_reach(cli, false);
 
     if (code)
         return code;
-    if (mr_stream_describe(cli->engine, stream, &info, &cli->error))
+    if (mr_streams_describe(&cli->place, stream, &info, &cli->error))
         return mr_cli_failed(cli, stream);
     if (cli->common->json) {
         mr_show_stream(&line, &info);

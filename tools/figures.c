@@ -11,6 +11,8 @@ const char *mr_size_format(uint64_t bytes, char text[MR_FIGURE_BYTES])
     double size = (double)bytes / 1000;
     unsigned unit = 0;
 
+    if (bytes == UINT64_MAX)
+        return strcpy(text, "-"); /* nobody knows */
     if (bytes < 1000) {
         snprintf(text, MR_FIGURE_BYTES, "%u B", (unsigned)bytes);
         return text;
@@ -27,6 +29,8 @@ const char *mr_count_format(uint64_t count, char text[MR_FIGURE_BYTES])
     int digit_count = snprintf(digits, sizeof digits, "%llu", (unsigned long long)count);
     char *out = text;
 
+    if (count == UINT64_MAX)
+        return strcpy(text, "-");
     for (int i = 0; i < digit_count; i++) {
         if (i > 0 && (digit_count - i) % 3 == 0)
             *out++ = ',';

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #define MR_FIGURE_BYTES 32
-/* Each fills text and returns it. */
+/* Each fills text and returns it; of UINT64_MAX, which nobody knows, it is "-". */
 const char *mr_size_format(uint64_t bytes, char text[MR_FIGURE_BYTES]);     /* "1.9 MB" */
 const char *mr_count_format(uint64_t count, char text[MR_FIGURE_BYTES]);    /* "20,000" */
 const char *mr_duration_format(double seconds, char text[MR_FIGURE_BYTES]); /* "12.3 ms" */

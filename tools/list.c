@@ -42,12 +42,16 @@ enum mr_exit mr_command_list(struct mr_cli *cli)
         .options = cli->options,
         .table = MR_TABLE("STREAM", ">SHARDS", ">RECORDS", ">SIZE", ">KEPT", "CREATED (UTC)"),
         .line = MR_JSON_LINE};
-    enum mr_exit code = mr_cli_open(cli, false);
+    enum mr_exit code = mr_cli_reach(cli, false);
+    mr_status status;
 
     if (code)
         return code;
-    mr_stream_each(cli->engine, show, &list);
+    status = mr_streams_each(&cli->place, list.options->names && !list.options->common.json, show,
+                             &list, &cli->error);
     mr_pack_fini(&list.line.pack);
+    if (status)
+        return mr_cli_failed(cli, NULL);
     if (list.count == 0)
         mr_say("no streams yet; try: millrace create STREAM --shards 4");
     else if (!list.options->common.json && !list.options->names)

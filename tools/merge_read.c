@@ -3,24 +3,26 @@
 #include "base/fail.h"
 #include "base/memory.h"
 #include "os/thread.h"
-#include "show.h"
+#include "reader.h"
+#include "streams.h"
 
 #include <string.h>
 
 #define BATCH_RECORDS 1000
+#define ASK_AGAIN_MS 250 /* a server: it allows five calls a second for each shard */
 
 enum state { UNKNOWN, READING, READ };
 
 /* A shard that is being read. */
 struct source {
-    mr_reader *reader;
+    struct mr_shard_reader *reader;
     mr_shard_id shard;
     mr_batch batch;
     size_t at; /* in batch */
 };
 
 struct mr_merge {
-    mr_engine *engine;
+    struct mr_place place;
     char stream[MR_NAME_BYTES_MAX + 1];
     bool one_shard;
     mr_position from; /* of a shard that has no parent among those read */
@@ -56,19 +58,18 @@ static bool is_past(const struct mr_merge *merge, mr_shard_id parent)
     return parent == MR_NO_SHARD || state_of(merge, parent) == READ;
 }
 
-static mr_status open_shard(struct mr_merge *merge, mr_shard_id shard, const mr_position *from,
+static mr_status open_shard(struct mr_merge *merge, const mr_shard *shard, const mr_position *from,
                             mr_error *error)
 {
-    struct mr_reader_config config = {.from = *from};
-    struct source source = {.shard = shard};
+    struct source source = {.shard = shard->id};
     mr_status status =
-        mr_reader_open(&source.reader, merge->engine, merge->stream, shard, &config, error);
+        mr_shard_reader_open(&source.reader, &merge->place, merge->stream, shard, from, error);
 
     if (status)
         return status;
     mr_grow(merge->sources, merge->count, merge->capacity);
     merge->sources[merge->count++] = source;
-    set_state(merge, shard, READING);
+    set_state(merge, shard->id, READING);
     return MR_OK;
 }
 
@@ -78,7 +79,7 @@ static mr_status open_ready(struct mr_merge *merge, bool first, mr_error *error)
     static const mr_position start = {.start = MR_START_TRIM_HORIZON};
     bool latest = merge->from.start == MR_START_LATEST;
     struct mr_shard_list list;
-    mr_status status = mr_shard_list_read(&list, merge->engine, merge->stream, error);
+    mr_status status = mr_shard_list_read(&list, &merge->place, merge->stream, error);
 
     for (size_t i = 0; first && latest && i < list.count; i++)
         if (list.shards[i].is_closed)
@@ -87,19 +88,37 @@ static mr_status open_ready(struct mr_merge *merge, bool first, mr_error *error)
         const mr_shard *shard = &list.shards[i];
         if (state_of(merge, shard->id) == UNKNOWN && is_past(merge, shard->parent) &&
             is_past(merge, shard->adjacent_parent))
-            status = open_shard(merge, shard->id, first || !latest ? &merge->from : &start, error);
+            status = open_shard(merge, shard, first || !latest ? &merge->from : &start, error);
     }
     mr_shard_list_fini(&list);
     return status;
 }
 
-mr_status mr_merge_open(struct mr_merge **out, mr_engine *engine, const char *stream,
+/* The one shard that was asked for. */
+static mr_status open_only(struct mr_merge *merge, mr_shard_id only, mr_error *error)
+{
+    struct mr_shard_list list;
+    mr_status status = mr_shard_list_read(&list, &merge->place, merge->stream, error);
+    const mr_shard *shard = NULL;
+
+    for (size_t i = 0; i < list.count; i++)
+        if (list.shards[i].id == only)
+            shard = &list.shards[i];
+    if (!status && !shard)
+        status = mr_fail(error, MR_NOT_FOUND, "stream '%s' has no shard %u", merge->stream, only);
+    if (!status)
+        status = open_shard(merge, shard, &merge->from, error);
+    mr_shard_list_fini(&list);
+    return status;
+}
+
+mr_status mr_merge_open(struct mr_merge **out, const struct mr_place *place, const char *stream,
                         mr_shard_id only, const mr_position *from, mr_error *error)
 {
     struct mr_merge *merge = mr_new(struct mr_merge);
     mr_status status;
 
-    merge->engine = engine;
+    merge->place = *place;
     merge->from = *from;
     merge->one_shard = only != MR_NO_SHARD;
     *out = NULL;
@@ -108,8 +127,7 @@ mr_status mr_merge_open(struct mr_merge **out, mr_engine *engine, const char *st
         return mr_fail(error, MR_NOT_FOUND, "there is no stream '%s'", stream);
     }
     memcpy(merge->stream, stream, strlen(stream) + 1);
-    status =
-        merge->one_shard ? open_shard(merge, only, from, error) : open_ready(merge, true, error);
+    status = merge->one_shard ? open_only(merge, only, error) : open_ready(merge, true, error);
     if (status) {
         mr_merge_close(merge);
         return status;
@@ -123,7 +141,7 @@ void mr_merge_close(struct mr_merge *merge)
     if (!merge)
         return;
     for (size_t i = 0; i < merge->count; i++)
-        mr_reader_close(merge->sources[i].reader);
+        mr_shard_reader_close(merge->sources[i].reader);
     mr_free(merge->sources);
     mr_free(merge->states);
     mr_free(merge);
@@ -132,7 +150,7 @@ void mr_merge_close(struct mr_merge *merge)
 /* Fills a source that is read out; *ended: it has come to the end of its shard and is gone. */
 static mr_status refill(struct mr_merge *merge, struct source *source, bool *ended, mr_error *error)
 {
-    mr_status status = mr_reader_next(source->reader, BATCH_RECORDS, 0, &source->batch, error);
+    mr_status status = mr_shard_reader_next(source->reader, BATCH_RECORDS, &source->batch, error);
 
     source->at = 0;
     *ended = !status && source->batch.count == 0 && source->batch.end_of_shard;
@@ -140,7 +158,7 @@ static mr_status refill(struct mr_merge *merge, struct source *source, bool *end
         source->batch.count = 0;
     if (!*ended)
         return status;
-    mr_reader_close(source->reader);
+    mr_shard_reader_close(source->reader);
     set_state(merge, source->shard, READ);
     *source = merge->sources[--merge->count];
     return MR_OK;
@@ -206,10 +224,12 @@ static void wake(void *context)
 
 void mr_merge_wait(struct mr_merge *merge, _Atomic uint32_t *word, uint32_t seen)
 {
+    bool is_watched = true;
+
     merge->word = word;
     for (size_t i = 0; i < merge->count; i++)
-        mr_reader_watch(merge->sources[i].reader, wake, merge);
-    mr_word_wait(word, seen, UINT32_MAX);
+        is_watched &= mr_shard_reader_watch(merge->sources[i].reader, wake, merge);
+    mr_word_wait(word, seen, is_watched ? UINT32_MAX : ASK_AGAIN_MS);
     for (size_t i = 0; i < merge->count; i++)
-        mr_reader_watch(merge->sources[i].reader, NULL, NULL);
+        mr_shard_reader_watch(merge->sources[i].reader, NULL, NULL);
 }

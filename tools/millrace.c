@@ -15,6 +15,9 @@ const struct mr_option mr_common_option_table[] = {
     {"data", MR_TYPE_TEXT, 'd', "DIR", "",
      "the data directory (MILLRACE_DATA, ~/.local/share/millrace)",
      offsetof(struct mr_common_options, data)},
+    {"endpoint", MR_TYPE_TEXT, 0, "URL", "",
+     "a server instead (AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL)",
+     offsetof(struct mr_common_options, endpoint)},
     {"json", MR_TYPE_FLAG, 0, "", "", "print JSON, one object a line",
      offsetof(struct mr_common_options, json)},
     {"verbose", MR_TYPE_FLAG, 'v', "", "", "say what the engine does",
@@ -86,7 +89,8 @@ static int find_command(int count, char **words)
     int at = 1;
 
     while (at < count && words[at][0] == '-') {
-        bool takes_next = strcmp(words[at], "--data") == 0 || strcmp(words[at], "-d") == 0;
+        bool takes_next = strcmp(words[at], "--data") == 0 || strcmp(words[at], "-d") == 0 ||
+                          strcmp(words[at], "--endpoint") == 0;
         at += takes_next ? 2 : 1;
     }
     return at;
@@ -154,6 +158,6 @@ int main(int count, char **words)
     memmove(words + 2, words + 1, (size_t)(at - 1) * sizeof *words);
     code = run(&cli, words + 2, (size_t)(count - 2));
     code = finish_output(code);
-    mr_engine_close(cli.engine);
+    mr_cli_close(&cli);
     return (int)code;
 }

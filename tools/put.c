@@ -189,7 +189,8 @@ static enum mr_exit put_input(struct put *put)
         put->input_bytes = (uint64_t)info.st_size;
     mr_interrupt_catch();
     mr_lines_init(&lines, STDIN_FILENO);
-    *pipe = (struct mr_put_pipe){.engine = put->cli->engine,
+    *pipe = (struct mr_put_pipe){.engine = put->cli->place.engine,
+                                 .service = put->cli->place.service,
                                  .stream = put->stream,
                                  .acknowledge = acknowledge,
                                  .context = put};
@@ -231,7 +232,7 @@ static enum mr_exit put_text(struct put *put, const char *text)
         mr_free(scratch);
         return mr_cli_misused(put->cli, "the text cannot be put: %s", put->rules.why);
     }
-    status = mr_put_records(put->cli->engine, put->stream, &record, 1, &result, &put->cli->error);
+    status = mr_streams_put(&put->cli->place, put->stream, &record, 1, &result, &put->cli->error);
     mr_free(scratch);
     if (status)
         return mr_cli_failed(put->cli, put->stream);
@@ -285,10 +286,10 @@ enum mr_exit mr_command_put(struct mr_cli *cli)
     enum mr_exit code = read_rules(&put);
 
     if (!code)
-        code = mr_cli_open(cli, false);
+        code = mr_cli_reach(cli, false);
     if (code)
         return code;
-    if (mr_stream_describe(cli->engine, put.stream, &info, &cli->error))
+    if (mr_streams_describe(&cli->place, put.stream, &info, &cli->error))
         return mr_cli_failed(cli, put.stream);
     put.start_ns = clock->monotonic_ns(clock);
     code = cli->argument_count > 1 ? put_text(&put, cli->arguments[1]) : put_input(&put);

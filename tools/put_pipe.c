@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "os/thread.h"
 #include "put_line.h"
+#include "streams.h"
 
 static void note_done(void *context, mr_status status)
 {
@@ -84,15 +85,27 @@ bool mr_put_batch_fits(struct mr_put_batch *batch, size_t line_bytes)
                                  used + needed <= batch->scratch_capacity);
 }
 
-void mr_put_pipe_submit(struct mr_put_pipe *pipe, struct mr_put_batch *batch)
+/* Of a server it is done when this returns. */
+static void send_batch(struct mr_put_pipe *pipe, struct mr_put_batch *batch)
 {
     mr_status status = MR_OK;
+    bool is_over = true;
 
-    if (batch->count > 0)
+    if (batch->count > 0 && pipe->service) {
+        status = mr_remote_put(pipe->service, pipe->stream, batch->puts, batch->count,
+                               batch->results, &batch->error);
+    } else if (batch->count > 0) {
         status = mr_put_submit(pipe->engine, pipe->stream, batch->puts, batch->count,
                                batch->results, note_done, batch, &batch->error);
-    if (batch->count == 0 || status)
+        is_over = status != MR_OK;
+    }
+    if (is_over)
         note_done(batch, status);
+}
+
+void mr_put_pipe_submit(struct mr_put_pipe *pipe, struct mr_put_batch *batch)
+{
+    send_batch(pipe, batch);
     pthread_mutex_lock(&pipe->lock);
     pipe->submitted_count++;
     pthread_cond_broadcast(&pipe->changed);

@@ -5,7 +5,7 @@
 #ifndef MR_TOOLS_PUT_PIPE_H
 #define MR_TOOLS_PUT_PIPE_H
 
-#include "millrace.h"
+#include "command.h"
 
 #include <pthread.h>
 
@@ -29,7 +29,8 @@ struct mr_put_batch {
 };
 
 struct mr_put_pipe {
-    mr_engine *engine;
+    mr_engine *engine;   /* where to: this, */
+    mr_service *service; /* or this */
     const char *stream;
     /* Called by the second thread for each batch that is done. */
     void (*acknowledge)(void *context, const struct mr_put_batch *batch);
@@ -43,7 +44,7 @@ struct mr_put_pipe {
     struct mr_put_batch batches[MR_PUT_BATCHES];
 };
 
-/* NULL-initialised but for its first four fields. */
+/* NULL-initialised but for its first five fields. */
 void mr_put_pipe_start(struct mr_put_pipe *pipe);
 
 /* An empty batch, when one is free. */

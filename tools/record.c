@@ -112,7 +112,7 @@ static enum mr_exit record_stream(struct record *record, const char *stream)
     mr_status status;
     char count[MR_FIGURE_BYTES], size[MR_FIGURE_BYTES];
 
-    if (mr_merge_open(&merge, cli->engine, stream, MR_NO_SHARD, &from, &cli->error))
+    if (mr_merge_open(&merge, &cli->place, stream, MR_NO_SHARD, &from, &cli->error))
         return mr_cli_failed(cli, stream);
     mr_interrupt_catch();
     if (record->duration_s > 0)
@@ -156,7 +156,7 @@ enum mr_exit mr_command_record(struct mr_cli *cli)
     enum mr_exit code = read_options(&record);
 
     if (!code)
-        code = mr_cli_open(cli, false);
+        code = mr_cli_reach(cli, false);
     if (!code)
         code = record_stream(&record, cli->arguments[0]);
     mr_pack_fini(&record.out);

@@ -52,10 +52,11 @@ enum mr_exit mr_command_split(struct mr_cli *cli)
         return code;
     if (options->at && mr_hash_key_parse(options->at, &at, &cli->error))
         return mr_cli_misused(cli, "--at: %s", cli->error.message);
-    code = mr_cli_open(cli, false);
+    code = mr_cli_reach(cli, false);
     if (code)
         return code;
-    if (mr_shard_split(cli->engine, stream, shard, options->at ? &at : NULL, children, &cli->error))
+    if (mr_streams_split(&cli->place, stream, shard, options->at ? &at : NULL, children,
+                         &cli->error))
         return mr_cli_failed(cli, stream);
     print_change(cli, &shard, 1, children, 2);
     return MR_EXIT_OK;
@@ -70,10 +71,10 @@ enum mr_exit mr_command_merge(struct mr_cli *cli)
     if (!code)
         code = mr_cli_shard(cli, cli->arguments[2], &shards[1]);
     if (!code)
-        code = mr_cli_open(cli, false);
+        code = mr_cli_reach(cli, false);
     if (code)
         return code;
-    if (mr_shard_merge(cli->engine, stream, shards[0], shards[1], &child, &cli->error))
+    if (mr_streams_merge(&cli->place, stream, shards[0], shards[1], &child, &cli->error))
         return mr_cli_failed(cli, stream);
     print_change(cli, shards, 2, &child, 1);
     return MR_EXIT_OK;
@@ -89,12 +90,12 @@ enum mr_exit mr_command_scale(struct mr_cli *cli)
 
     if (!mr_number_parse(cli->arguments[1], &count) || count < 1 || count > UINT32_MAX)
         return mr_cli_misused(cli, "'%s' is no number of shards", cli->arguments[1]);
-    code = mr_cli_open(cli, false);
+    code = mr_cli_reach(cli, false);
     if (code)
         return code;
-    if (mr_stream_describe(cli->engine, stream, &before, &cli->error) ||
-        mr_stream_scale(cli->engine, stream, (uint32_t)count, &cli->error) ||
-        mr_stream_describe(cli->engine, stream, &after, &cli->error))
+    if (mr_streams_describe(&cli->place, stream, &before, &cli->error) ||
+        mr_streams_scale(&cli->place, stream, (uint32_t)count, &cli->error) ||
+        mr_streams_describe(&cli->place, stream, &after, &cli->error))
         return mr_cli_failed(cli, stream);
     if (cli->common->json) {
         mr_show_stream(&line, &after);

@@ -4,6 +4,7 @@
 #include "os/thread.h"
 #include "output.h"
 #include "server/kinesis.h"
+#include "serving.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -77,6 +78,20 @@ static void say_where(const struct serving *serving)
     fflush(stdout);
 }
 
+/* For commands on this machine: with TLS the port takes plain HTTP, too. */
+static void note_address(const struct serving *serving)
+{
+    const char *address = serving->options->address;
+    bool is_any = strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0;
+    bool is_v6 = strchr(address, ':') != NULL;
+    char url[MR_SERVING_BYTES];
+
+    snprintf(url, sizeof url, "http://%s%.64s%s:%u", is_v6 && !is_any ? "[" : "",
+             is_any ? "127.0.0.1" : address, is_v6 && !is_any ? "]" : "",
+             mr_server_port(serving->server));
+    mr_serving_note(serving->cli->directory, url);
+}
+
 static void wait_for_the_end(void)
 {
     _Atomic uint32_t *word = mr_interrupt_word();
@@ -126,6 +141,7 @@ enum mr_exit mr_command_serve(struct mr_cli *cli)
     mr_interrupt_catch();
     status = open_server(&serving);
     if (!status) {
+        note_address(&serving);
         say_where(&serving);
         wait_for_the_end();
         close_server(&serving);

@@ -112,7 +112,7 @@ static uint64_t bytes_of(const struct mr_shard_list *list, uint64_t *most)
     uint64_t all = 0;
 
     *most = 0;
-    for (size_t i = 0; i < list->count; i++) {
+    for (size_t i = 0; i < list->count && list->shards[i].record_bytes != MR_UNKNOWN; i++) {
         all += list->shards[i].record_bytes;
         if (list->shards[i].record_bytes > *most)
             *most = list->shards[i].record_bytes;
@@ -144,7 +144,10 @@ static void print_table(const struct mr_shards_options *options, const struct mr
         mr_table_cell(&table, "%s", mr_size_format(shard->record_bytes, size));
         mr_table_cell(&table, "%s",
                       mr_bar_format(most ? (double)shard->record_bytes / (double)most : 0, 7, bar));
-        mr_table_cell(&table, "%.1f%%", 100 * load);
+        if (shard->record_bytes == MR_UNKNOWN)
+            mr_table_cell(&table, "-");
+        else
+            mr_table_cell(&table, "%.1f%%", 100 * load);
         mr_table_cell(&table, "%s", lineage);
     }
     mr_table_print(&table);
@@ -188,12 +191,14 @@ enum mr_exit mr_command_shards(struct mr_cli *cli)
     const struct mr_shards_options *options = cli->options;
     const char *stream = cli->arguments[0];
     struct mr_shard_list list;
-    enum mr_exit code = mr_cli_open(cli, false);
+    enum mr_exit code = mr_cli_reach(cli, false);
 
     if (code)
         return code;
-    if (mr_shard_list_read(&list, cli->engine, stream, &cli->error))
+    if (mr_shard_list_read(&list, &cli->place, stream, &cli->error)) {
+        mr_shard_list_fini(&list);
         return mr_cli_failed(cli, stream);
+    }
     if (cli->common->json)
         print_json(options, &list);
     else if (options->history)

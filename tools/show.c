@@ -1,6 +1,5 @@
 #include "show.h"
 
-#include "base/memory.h"
 #include "base/u128.h"
 #include "when.h"
 
@@ -42,6 +41,8 @@ void mr_show_time(struct mr_json_line *line, const char *name, int64_t time_ms)
 
 static void show_count(struct mr_json_line *line, const char *name, uint64_t count)
 {
+    if (count == MR_UNKNOWN)
+        return;
     mr_json_name(line, name);
     mr_json_count(line, count);
 }
@@ -89,26 +90,4 @@ void mr_show_shard(struct mr_json_line *line, const mr_shard *shard)
 double mr_hash_key_part(mr_hash_key key)
 {
     return ((double)key.hi + (double)key.lo * 0x1p-64) * 0x1p-64;
-}
-
-static bool add_shard(void *context, const mr_shard *shard)
-{
-    struct mr_shard_list *list = context;
-
-    mr_grow(list->shards, list->count, list->capacity);
-    list->shards[list->count++] = *shard;
-    return true;
-}
-
-mr_status mr_shard_list_read(struct mr_shard_list *list, mr_engine *engine, const char *stream,
-                             mr_error *error)
-{
-    *list = (struct mr_shard_list){.count = 0};
-    return mr_shard_each(engine, stream, add_shard, list, error);
-}
-
-void mr_shard_list_fini(struct mr_shard_list *list)
-{
-    mr_free(list->shards);
-    *list = (struct mr_shard_list){.count = 0};
 }

@@ -145,7 +145,7 @@ static enum mr_exit read_stream(struct tail *tail, mr_shard_id shard)
     struct mr_merge *merge;
     mr_status status;
 
-    if (mr_merge_open(&merge, cli->engine, tail->stream, shard, &from, &cli->error))
+    if (mr_merge_open(&merge, &cli->place, tail->stream, shard, &from, &cli->error))
         return mr_cli_failed(cli, tail->stream);
     mr_interrupt_catch();
     setvbuf(stdout, NULL, _IOFBF, (size_t)256 << 10);
@@ -213,7 +213,7 @@ enum mr_exit mr_command_tail(struct mr_cli *cli)
     if (!code && tail.options->shard)
         code = mr_cli_shard(cli, tail.options->shard, &shard);
     if (!code)
-        code = mr_cli_open(cli, false);
+        code = mr_cli_reach(cli, false);
     if (code)
         return code;
     if (tail.keeps_last && tail.count > 0)

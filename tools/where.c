@@ -1,4 +1,6 @@
+#include "base/fail.h"
 #include "base/json.h"
+#include "base/u128.h"
 #include "output.h"
 #include "show.h"
 
@@ -46,25 +48,47 @@ static void print(const char *key, mr_hash_key hash_key, const mr_shard *shard)
            mr_hash_key_part(shard->last_key) * 100);
 }
 
-enum mr_exit mr_command_where(struct mr_cli *cli)
+/* The open shard that takes a key; every key has one. */
+static const mr_shard *shard_for(const struct mr_shard_list *list, mr_hash_key key)
 {
-    const char *stream = cli->arguments[0];
-    enum mr_exit code = mr_cli_open(cli, false);
+    for (size_t i = 0; i < list->count; i++)
+        if (!list->shards[i].is_closed && !mr_hash_key_below(key, list->shards[i].first_key) &&
+            !mr_hash_key_below(list->shards[i].last_key, key))
+            return &list->shards[i];
+    return NULL;
+}
 
-    for (size_t i = 1; !code && i < cli->argument_count; i++) {
+static enum mr_exit show_keys(struct mr_cli *cli, const struct mr_shard_list *list)
+{
+    for (size_t i = 1; i < cli->argument_count; i++) {
         const char *key = cli->arguments[i];
-        mr_hash_key hash_key;
-        mr_shard shard;
+        mr_hash_key hash_key = mr_hash_key_of((mr_bytes){key, strlen(key)});
+        const mr_shard *shard = shard_for(list, hash_key);
 
         if (!mr_utf8_is_valid((mr_bytes){key, strlen(key)}) || !*key)
             return mr_cli_misused(cli, "a partition key is UTF-8 text, not empty");
-        if (mr_shard_where(cli->engine, stream, (mr_bytes){key, strlen(key)}, &shard, &hash_key,
-                           &cli->error))
-            return mr_cli_failed(cli, stream);
+        if (!shard) {
+            mr_fail(&cli->error, MR_BUSY, "no open shard takes '%.100s' at this moment", key);
+            return mr_cli_failed(cli, cli->arguments[0]);
+        }
         if (cli->common->json)
-            print_json(key, hash_key, &shard);
+            print_json(key, hash_key, shard);
         else
-            print(key, hash_key, &shard);
+            print(key, hash_key, shard);
     }
+    return MR_EXIT_OK;
+}
+
+enum mr_exit mr_command_where(struct mr_cli *cli)
+{
+    const char *stream = cli->arguments[0];
+    struct mr_shard_list list;
+    enum mr_exit code = mr_cli_reach(cli, false);
+
+    if (code)
+        return code;
+    code = mr_shard_list_read(&list, &cli->place, stream, &cli->error) ? mr_cli_failed(cli, stream)
+                                                                       : show_keys(cli, &list);
+    mr_shard_list_fini(&list);
     return code;
 }

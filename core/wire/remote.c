@@ -13,6 +13,7 @@
 
 /* Subscriptions come and go; so many connections without work are kept. */
 #define IDLE_CONNECTIONS_MIN 16
+#define WAIT_MAX_NS ((uint64_t)INT_MAX * 1000000)
 
 static struct mr_remote *remote_of(mr_service *service)
 {
@@ -67,33 +68,48 @@ static void make_ready(struct mr_remote *remote, struct mr_exchange *exchange)
     remote->ready_last = &exchange->next;
 }
 
-/* Those whose time has come are ready again. Returns the milliseconds until the next. */
-static int wake_resting(struct mr_remote *remote)
+/* Those whose time has come are ready again. */
+static void wake_resting(struct mr_remote *remote)
 {
-    uint64_t now_ns = remote->clock->monotonic_ns(remote->clock), least_ns = UINT64_MAX;
+    uint64_t now_ns = remote->clock->monotonic_ns(remote->clock);
     struct mr_exchange **at = &remote->resting, *exchange;
 
     while ((exchange = *at)) {
-        if (exchange->begins_ns <= now_ns) {
-            *at = exchange->next;
-            make_ready(remote, exchange);
+        if (exchange->begins_ns > now_ns) {
+            at = &exchange->next;
             continue;
         }
-        if (exchange->begins_ns - now_ns < least_ns)
-            least_ns = exchange->begins_ns - now_ns;
-        at = &exchange->next;
+        *at = exchange->next;
+        make_ready(remote, exchange);
     }
-    if (least_ns / 1000000 >= INT_MAX)
-        return INT_MAX;
-    return (int)(least_ns / 1000000) + 1;
+}
+
+static bool may_begin(const struct mr_remote *remote)
+{
+    return remote->ready && remote->active_count < remote->settings.numbers.connection_count;
+}
+
+/* Until one can begin that is not waiting for the network. */
+static int wait_ms(const struct mr_remote *remote)
+{
+    uint64_t now_ns = remote->clock->monotonic_ns(remote->clock), least_ns = UINT64_MAX;
+
+    if (may_begin(remote))
+        return 0;
+    for (struct mr_exchange *exchange = remote->resting; exchange; exchange = exchange->next)
+        if (exchange->begins_ns < least_ns)
+            least_ns = exchange->begins_ns;
+    if (least_ns <= now_ns)
+        return 0;
+    return least_ns - now_ns < WAIT_MAX_NS ? (int)((least_ns - now_ns) / 1000000) + 1 : INT_MAX;
 }
 
 static void begin_ready(struct mr_remote *remote)
 {
     struct mr_exchange *exchange;
 
-    while (remote->active_count < remote->settings.numbers.connection_count &&
-           (exchange = remote->ready)) {
+    while (may_begin(remote)) {
+        exchange = remote->ready;
         remote->ready = exchange->next;
         if (!remote->ready)
             remote->ready_last = &remote->ready;
@@ -145,14 +161,13 @@ static void *run(void *context)
     int running_count;
 
     while (take_inbox(remote)) {
-        int wait_ms = wake_resting(remote);
-
+        wake_resting(remote);
         begin_ready(remote);
         mr_check(curl_multi_perform(remote->multi, &running_count) == CURLM_OK);
         mr_events_serve(remote);
         end_transfers(remote);
         mr_events_serve(remote);
-        mr_check(curl_multi_poll(remote->multi, NULL, 0, wait_ms, NULL) == CURLM_OK);
+        mr_check(curl_multi_poll(remote->multi, NULL, 0, wait_ms(remote), NULL) == CURLM_OK);
     }
     return NULL;
 }

@@ -17,6 +17,7 @@
 #define KEY_COUNT 50
 
 static mr_engine *engine;
+static struct mr_place place;
 static char directory[64];
 static unsigned put_count; /* records are numbered, each key's ascend */
 
@@ -31,6 +32,7 @@ static int open_engine(void **state)
     assert_non_null(mkdtemp(directory));
     if (mr_engine_open(&engine, directory, NULL, &error))
         fail_msg("%s", error.message);
+    place.engine = engine;
     return (int)mr_stream_create(engine, "s", 4, &error);
 }
 
@@ -98,7 +100,7 @@ static struct mr_merge *open_merge(mr_shard_id only, mr_start start)
     mr_position from = {.start = start};
     struct mr_merge *merge;
 
-    assert_int_equal(mr_merge_open(&merge, engine, "s", only, &from, NULL), MR_OK);
+    assert_int_equal(mr_merge_open(&merge, &place, "s", only, &from, NULL), MR_OK);
     return merge;
 }
 
@@ -170,9 +172,9 @@ static void refuses_what_is_not_there(void **state)
     struct mr_merge *merge;
 
     (void)state;
-    assert_int_equal(mr_merge_open(&merge, engine, "none", MR_NO_SHARD, &from, NULL), MR_NOT_FOUND);
+    assert_int_equal(mr_merge_open(&merge, &place, "none", MR_NO_SHARD, &from, NULL), MR_NOT_FOUND);
     assert_null(merge);
-    assert_int_equal(mr_merge_open(&merge, engine, "s", 99, &from, NULL), MR_NOT_FOUND);
+    assert_int_equal(mr_merge_open(&merge, &place, "s", 99, &from, NULL), MR_NOT_FOUND);
     assert_null(merge);
 }
 

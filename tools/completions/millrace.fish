@@ -19,4 +19,5 @@ complete -c millrace -n 'not __millrace_command' -f -a '(millrace help --complet
 complete -c millrace -n '__millrace_command; and string match -q -- "-*" (commandline -ct)' \
     -f -a '(__millrace_options)'
 complete -c millrace -n 'test (__millrace_command) = help' -f -a '(millrace help --complete)'
+complete -c millrace -l endpoint -x -a http://127.0.0.1:4567
 complete -c millrace -s d -l data -r -a '(__fish_complete_directories)'
