@@ -25,7 +25,7 @@ install_clients() {
         echo "installing the AWS SDK for Java"
         rm -rf "$clients/java"
         mvn -B -q -f "$here/pom.xml" -Dmaven.repo.local="$clients/maven" -DincludeScope=runtime \
-            -DoutputDirectory="$clients/java" dependency:copy-dependencies || return
+            -Dstyle.color=never -DoutputDirectory="$clients/java" dependency:copy-dependencies || return
         touch "$clients/java/installed"
     }
 }
@@ -88,7 +88,7 @@ touch "$work/all"
 export PATH=$clients/venv/bin:$PATH MILLRACE MILLRACE_DATA=$work/data
 export AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
 export PYTHONDONTWRITEBYTECODE=1 AWS_PAGER='' AWS_CA_BUNDLE=$work/cert.pem NODE_EXTRA_CA_CERTS=$work/cert.pem NODE_NO_WARNINGS=1
-unset AWS_PROFILE AWS_SESSION_TOKEN
+unset AWS_PROFILE AWS_SESSION_TOKEN AWS_CONFIG_FILE
 
 start --limits off
 for scheme in http https; do
