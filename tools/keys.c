@@ -8,6 +8,7 @@
 #include "keys/stream.h"
 #include "output.h"
 #include "replay/report.h"
+#include "streams.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -336,10 +337,10 @@ static enum mr_exit apply(struct keys *keys)
     for (size_t i = 0; i < keys->advice.step_count; i++) {
         const struct mr_advice_step *step = &keys->advice.steps[i];
         mr_shard_id children[2] = {MR_NO_SHARD, MR_NO_SHARD};
-        mr_status status = step->is_merge ? mr_shard_merge(cli->engine, keys->stream, step->shard,
-                                                           step->adjacent, children, &cli->error)
-                                          : mr_shard_split(cli->engine, keys->stream, step->shard,
-                                                           &step->at, children, &cli->error);
+        mr_status status = step->is_merge ? mr_streams_merge(&cli->place, keys->stream, step->shard,
+                                                             step->adjacent, children, &cli->error)
+                                          : mr_streams_split(&cli->place, keys->stream, step->shard,
+                                                             &step->at, children, &cli->error);
 
         if (status)
             return mr_cli_failed(cli, keys->stream);
@@ -360,7 +361,7 @@ static mr_shard_id next_shard(struct keys *keys)
     struct mr_shard_list list = {0};
     mr_shard_id next = 0;
 
-    if (!mr_shard_list_read(&list, keys->cli->engine, keys->stream, NULL) && list.count)
+    if (!mr_shard_list_read(&list, &keys->cli->place, keys->stream, NULL) && list.count)
         next = list.shards[list.count - 1].id + 1;
     mr_shard_list_fini(&list);
     return next;
@@ -405,7 +406,7 @@ enum mr_exit mr_command_keys(struct mr_cli *cli)
     enum mr_exit code = read_options(&keys);
 
     if (!code && keys.stream) {
-        code = mr_cli_open(cli, false);
+        code = mr_cli_reach(cli, false);
         if (!code && mr_ranges_read(&keys.ranges, cli, keys.stream, &cli->error))
             code = mr_cli_failed(cli, keys.stream);
     }

@@ -1,6 +1,8 @@
 /* What a simulation is asked when it has ended. */
 #include "keys/simulation.h"
 
+#include <math.h>
+
 uint64_t mr_simulation_seconds(const struct mr_simulation *simulation)
 {
     return simulation->newest_ns / MR_LIMITER_SECOND_NS + 1;
@@ -61,11 +63,13 @@ struct mr_busy mr_simulation_busy(const struct mr_simulation *simulation, size_t
     uint64_t sample_count =
         mr_simulation_seconds(simulation) * simulation->grid->divisions[division].shard_count;
 
-    return (struct mr_busy){.p50 = mr_bins_quantile(own->bins, sample_count, 0.5),
-                            .p99 = mr_bins_quantile(own->bins, sample_count, 0.99),
-                            .max = (double)own->max,
-                            .over_part = (double)own->over_count / (double)sample_count,
-                            .over_second_count = own->over_second_count};
+    return (struct mr_busy){
+        .p50 = fmin(mr_bins_quantile(own->bins, sample_count, 0.5), (double)own->max),
+        .p99 = fmin(mr_bins_quantile(own->bins, sample_count, 0.99),
+                    (double)own->max), /* bins are 3 % wide */
+        .max = (double)own->max,
+        .over_part = (double)own->over_count / (double)sample_count,
+        .over_second_count = own->over_second_count};
 }
 
 struct mr_timeline mr_simulation_timeline(const struct mr_simulation *simulation)

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/u128.h"
+#include "streams.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ mr_status mr_ranges_read(struct mr_ranges *ranges, struct mr_cli *cli, const cha
                          mr_error *error)
 {
     struct mr_shard_list list = {0};
-    mr_status status = mr_shard_list_read(&list, cli->engine, stream, error);
+    mr_status status = mr_shard_list_read(&list, &cli->place, stream, error);
 
     *ranges = (struct mr_ranges){.shards = list.shards};
     for (size_t i = 0; !status && i < list.count; i++)
@@ -54,7 +55,7 @@ mr_status mr_stream_events_open(struct mr_stream_events *events, struct mr_cli *
     events->reader.arena = &events->arena;
     for (size_t i = 0; i < config->field_count; i++)
         events->wanted.names[events->wanted.count++] = config->fields[i];
-    return mr_merge_open(&events->merge, cli->engine, stream, MR_NO_SHARD, &from, error);
+    return mr_merge_open(&events->merge, &cli->place, stream, MR_NO_SHARD, &from, error);
 }
 
 void mr_stream_events_close(struct mr_stream_events *events)
