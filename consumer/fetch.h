@@ -5,7 +5,7 @@
 #ifndef MR_CONSUMER_FETCH_H
 #define MR_CONSUMER_FETCH_H
 
-#include "place.h"
+#include "mark.h"
 #include "service/service.h"
 #include "wire/aggregate.h"
 
@@ -38,7 +38,7 @@ struct mr_fetch {
 struct mr_fetch_from {
     struct mr_consumer *consumer;
     mr_shard_id shard;
-    mr_place after;               /* a checkpoint: the first records that come may be up to it */
+    mr_mark after;                /* a checkpoint: the first records that come may be up to it */
     int64_t began_ms;             /* of AT_TIME, and of a LATEST that somebody has begun before */
     void (*ready)(void *context); /* from any thread, not after close() */
     void *context;
@@ -50,7 +50,7 @@ mr_status mr_fetch_subscribe(struct mr_fetch **fetch, const struct mr_fetch_from
                              mr_error *error);
 
 /* A place as the API names it, in the arena; `is_exact`: the place has been delivered. */
-struct mr_api_starting_position mr_fetch_position(struct mr_arena *arena, const mr_place *after,
+struct mr_api_starting_position mr_fetch_position(struct mr_arena *arena, const mr_mark *after,
                                                   int64_t began_ms, bool is_exact);
 
 /* ---- what is made of them ------------------------------------------------------------------ */
@@ -71,6 +71,6 @@ struct mr_unpack {
 void mr_unpack_fini(struct mr_unpack *unpack);
 
 /* Makes user records of what was fetched, without those up to `after`. */
-void mr_unpack(struct mr_unpack *unpack, const struct mr_fetched *fetched, const mr_place *after);
+void mr_unpack(struct mr_unpack *unpack, const struct mr_fetched *fetched, const mr_mark *after);
 
 #endif

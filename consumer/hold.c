@@ -39,9 +39,9 @@ static mr_status look_again(struct mr_shard_task *task, mr_error *error)
     if (row.counter != task->held.lease.counter &&
         !(task->held.is_unsure && row.counter == task->held.unsure.counter &&
           strcmp(row.owner, task->held.unsure.owner) == 0 &&
-          mr_place_compare(&row.checkpoint, &task->held.unsure.checkpoint) == 0)) {
+          mr_mark_compare(&row.checkpoint, &task->held.unsure.checkpoint) == 0)) {
         if (strcmp(row.handing, worker) != 0 || strcmp(row.owner, worker) == 0 ||
-            mr_place_compare(&row.checkpoint, &task->held.lease.checkpoint) < 0)
+            mr_mark_compare(&row.checkpoint, &task->held.lease.checkpoint) < 0)
             return lose(task);
         mr_task_ask(task, ASK_HAND);
     }
@@ -138,21 +138,21 @@ void mr_hold_release(struct mr_shard_task *task, bool hand)
 /* ---- checkpoints -------------------------------------------------------------------------- */
 
 /* Where a checkpoint is to be; hold the lock. */
-static mr_status choose(const struct mr_shard_task *task, const mr_place *through, mr_place *place,
+static mr_status choose(const struct mr_shard_task *task, const mr_mark *through, mr_mark *place,
                         mr_error *error)
 {
     const mr_lease *lease = &task->held.lease;
-    char text[MR_PLACE_TEXT_BYTES], last[MR_PLACE_TEXT_BYTES];
+    char text[MR_MARK_TEXT_BYTES], last[MR_MARK_TEXT_BYTES];
 
-    *place = through ? *through : task->held.may_end ? MR_PLACE(SHARD_END) : task->held.delivered;
-    mr_place_format(place, text);
-    if (mr_place_compare(place, &lease->checkpoint) < 0) {
-        mr_place_format(&lease->checkpoint, last);
+    *place = through ? *through : task->held.may_end ? MR_MARK(SHARD_END) : task->held.delivered;
+    mr_mark_format(place, text);
+    if (mr_mark_compare(place, &lease->checkpoint) < 0) {
+        mr_mark_format(&lease->checkpoint, last);
         return mr_fail(error, MR_INVALID, "%s: a checkpoint at %s is behind the one before, at %s",
                        task->shard_text, text, last);
     }
-    if (mr_place_compare(place, &task->held.delivered) > 0 &&
-        !(place->kind == MR_PLACE_SHARD_END && task->held.may_end))
+    if (mr_mark_compare(place, &task->held.delivered) > 0 &&
+        !(place->kind == MR_MARK_SHARD_END && task->held.may_end))
         return mr_fail(error, MR_INVALID,
                        "%s: a checkpoint at %s is beyond the records that were delivered",
                        task->shard_text, text); /* C1 */
@@ -171,7 +171,7 @@ static void add_children(struct mr_consumer *consumer, mr_lease *lease)
     pthread_mutex_unlock(&consumer->lock);
 }
 
-static mr_status checkpoint(struct mr_shard_task *task, const mr_place *through, mr_error *error)
+static mr_status checkpoint(struct mr_shard_task *task, const mr_mark *through, mr_error *error)
 {
     mr_lease to = task->held.lease;
     mr_status status;
@@ -191,7 +191,7 @@ static mr_status checkpoint(struct mr_shard_task *task, const mr_place *through,
     return mr_hold_change(task, &to, error);
 }
 
-mr_status mr_checkpoint(mr_shard_task *task, const mr_place *through, mr_error *error)
+mr_status mr_checkpoint(mr_shard_task *task, const mr_mark *through, mr_error *error)
 {
     mr_status status;
 
@@ -210,9 +210,9 @@ mr_status mr_checkpoint(mr_shard_task *task, const mr_place *through, mr_error *
     return status;
 }
 
-mr_place mr_shard_task_checkpoint(mr_shard_task *task)
+mr_mark mr_shard_task_checkpoint(mr_shard_task *task)
 {
-    mr_place place;
+    mr_mark place;
 
     pthread_mutex_lock(&task->held.lock);
     place = task->held.lease.checkpoint;

@@ -37,7 +37,7 @@ struct mr_shard_task {
     struct mr_consumer *consumer;
     mr_shard_id shard;
     char shard_text[MR_SHARD_TEXT_BYTES];
-    mr_place begin; /* the shard's first */
+    mr_mark begin; /* the shard's first */
 
     /* Scheduling: */
     struct mr_pool_job job;
@@ -50,7 +50,7 @@ struct mr_shard_task {
     enum task_state state;
     void *user;
     bool is_started, is_read_to_end;
-    mr_place after; /* records up to here are not delivered */
+    mr_mark after; /* records up to here are not delivered */
     struct mr_unpack unpack;
     uint32_t failures; /* in a row */
     uint64_t paused_until_ns;
@@ -65,7 +65,7 @@ struct mr_shard_task {
         mr_lease unsure; /* what a failed update may have written */
         bool is_unsure, is_fenced;
         _Atomic uint64_t renewed_ns; /* before the store was asked; read without the lock */
-        mr_place delivered;
+        mr_mark delivered;
         bool may_end; /* SHARD_END may be checkpointed */
     } held;
 
@@ -100,7 +100,7 @@ bool mr_hold_is_valid(struct mr_shard_task *task); /* by our own clock */
 struct mr_known {
     mr_shard_id shard, parents[2];
     mr_hash_key first_key, last_key;
-    mr_place begin;
+    mr_mark begin;
     bool is_open;
 };
 

@@ -7,7 +7,7 @@
 
 #define FORMAT_VERSION 1
 
-mr_lease mr_lease_of(mr_shard_id shard, mr_place_kind begin)
+mr_lease mr_lease_of(mr_shard_id shard, mr_mark_kind begin)
 {
     return (mr_lease){.shard = shard,
                       .parents = {MR_NO_SHARD, MR_NO_SHARD},
@@ -29,7 +29,7 @@ void mr_lease_pack(struct mr_pack *pack, const mr_lease *lease)
     mr_pack_varint(pack, lease->switches);
     pack_text(pack, lease->owner);
     pack_text(pack, lease->handing);
-    mr_place_pack(pack, &lease->checkpoint);
+    mr_mark_pack(pack, &lease->checkpoint);
     mr_pack_u64(pack, (uint64_t)lease->began_ms);
     for (int i = 0; i < 2; i++)
         mr_pack_u32(pack, lease->parents[i]);
@@ -70,7 +70,7 @@ bool mr_lease_unpack(mr_bytes bytes, mr_shard_id shard, mr_lease *lease, const c
     struct mr_scan scan = mr_scan_of(bytes);
     uint8_t version = mr_scan_u8(&scan), has_range;
 
-    *lease = mr_lease_of(shard, MR_PLACE_TRIM_HORIZON);
+    *lease = mr_lease_of(shard, MR_MARK_TRIM_HORIZON);
     *fault = "written by a newer version of millrace: use that";
     if (!mr_scan_failed(&scan) && version > FORMAT_VERSION)
         return false;
@@ -78,7 +78,7 @@ bool mr_lease_unpack(mr_bytes bytes, mr_shard_id shard, mr_lease *lease, const c
     lease->switches = mr_scan_varint(&scan);
     scan_text(&scan, lease->owner);
     scan_text(&scan, lease->handing);
-    lease->checkpoint = mr_place_scan(&scan);
+    lease->checkpoint = mr_mark_scan(&scan);
     lease->began_ms = (int64_t)mr_scan_u64(&scan);
     for (int i = 0; i < 2; i++)
         lease->parents[i] = mr_scan_u32(&scan);

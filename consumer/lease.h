@@ -2,17 +2,17 @@
 #ifndef MR_CONSUMER_LEASE_H
 #define MR_CONSUMER_LEASE_H
 
-#include "place.h"
+#include "mark.h"
 
 #define MR_LEASE_BYTES_MAX 1024 /* packed */
 
 /* A new one, free, that begins there. */
-mr_lease mr_lease_of(mr_shard_id shard, mr_place_kind begin);
+mr_lease mr_lease_of(mr_shard_id shard, mr_mark_kind begin);
 
 /* Is it over: read to the end of its shard? */
 static inline bool mr_lease_is_ended(const mr_lease *lease)
 {
-    return lease->checkpoint.kind == MR_PLACE_SHARD_END;
+    return lease->checkpoint.kind == MR_MARK_SHARD_END;
 }
 
 void mr_lease_pack(struct mr_pack *pack, const mr_lease *lease);

@@ -33,38 +33,38 @@ typedef struct mr_shard_task mr_shard_task;
 /* ---- places ------------------------------------------------------------------------------- */
 
 /* In the order in which checkpoints grow. */
-typedef enum mr_place_kind {
-    MR_PLACE_AT_TIME, /* not begun yet: where the application begins */
-    MR_PLACE_TRIM_HORIZON,
-    MR_PLACE_LATEST,
-    MR_PLACE_RECORD, /* of a checkpoint: through this record */
-    MR_PLACE_SHARD_END,
-} mr_place_kind;
+typedef enum mr_mark_kind {
+    MR_MARK_AT_TIME, /* not begun yet: where the application begins */
+    MR_MARK_TRIM_HORIZON,
+    MR_MARK_LATEST,
+    MR_MARK_RECORD, /* of a checkpoint: through this record */
+    MR_MARK_SHARD_END,
+} mr_mark_kind;
 
 /*
  * Where a record stands in its shard. Many user records that were put as one (aggregated) have one
  * sequence number and count their sub-sequence numbers from 0 on.
  */
-typedef struct mr_place {
-    mr_place_kind kind;
+typedef struct mr_mark {
+    mr_mark_kind kind;
     uint64_t sub_sequence;
     uint64_t sequence[3]; /* the sequence number in binary, lowest word first */
-} mr_place;
+} mr_mark;
 
 /* Below, equal, above: negative, 0, positive. */
-int mr_place_compare(const mr_place *a, const mr_place *b);
+int mr_mark_compare(const mr_mark *a, const mr_mark *b);
 
-#define MR_PLACE_TEXT_BYTES 59
+#define MR_MARK_TEXT_BYTES 59
 /* The sequence number in decimal, or "TRIM_HORIZON", "LATEST", "AT_TIMESTAMP", "SHARD_END". */
-void mr_place_format(const mr_place *place, char text[MR_PLACE_TEXT_BYTES]);
+void mr_mark_format(const mr_mark *place, char text[MR_MARK_TEXT_BYTES]);
 /* Reads that. INVALID. */
-mr_status mr_place_parse(const char *text, uint64_t sub_sequence, mr_place *place, mr_error *error);
+mr_status mr_mark_parse(const char *text, uint64_t sub_sequence, mr_mark *place, mr_error *error);
 
 /* ---- your code ---------------------------------------------------------------------------- */
 
 typedef struct mr_consumer_record {
     mr_bytes partition_key, data;
-    mr_place place;
+    mr_mark place;
     int64_t arrival_ms;
     bool has_explicit_hash_key;
     mr_hash_key explicit_hash_key;
@@ -79,7 +79,7 @@ typedef struct mr_consumer_batch {
 /* Any call left NULL does nothing. state is what started() returned. */
 struct mr_processor {
     /* The first call: records through `from` will not come (again). */
-    void *(*started)(void *context, mr_shard_task *task, const mr_place *from);
+    void *(*started)(void *context, mr_shard_task *task, const mr_mark *from);
     void (*records)(void *state, mr_shard_task *task, const mr_consumer_batch *batch);
     /* All records were delivered: mr_checkpoint(task, NULL) says so to the children's sake, which
      * wait for it. Called again, a second later, until that has succeeded. NULL: done for you. */
@@ -100,10 +100,10 @@ struct mr_processor {
  * been ended. Else the store failed (the message says how): try again; until one succeeds the
  * checkpoint before may be the one that counts.
  */
-mr_status mr_checkpoint(mr_shard_task *task, const mr_place *through, mr_error *error);
+mr_status mr_checkpoint(mr_shard_task *task, const mr_mark *through, mr_error *error);
 
 mr_shard_id mr_shard_task_shard(const mr_shard_task *task);
-mr_place mr_shard_task_checkpoint(mr_shard_task *task); /* the last one accepted */
+mr_mark mr_shard_task_checkpoint(mr_shard_task *task); /* the last one accepted */
 
 /* For processors that fail: when the call under way returns, done() follows, and a second later
  * started() again, from the checkpoint. */
@@ -123,7 +123,7 @@ typedef struct mr_lease {
     char handing[MR_WORKER_BYTES_MAX + 1]; /* the owner before, while it finishes; "": none */
     uint64_t counter;                      /* grows with every change: who knows it knows the row */
     uint64_t switches;                     /* of the owner since the last checkpoint */
-    mr_place checkpoint;
+    mr_mark checkpoint;
     int64_t began_ms; /* of a shard begun at its tip or a time: that moment; 0: not begun */
 } mr_lease;
 
@@ -244,7 +244,7 @@ void mr_consumer_close(mr_consumer *consumer);
 struct mr_consumer_shard {
     mr_shard_id shard;
     const char *owner; /* "": free; the rest but checkpoint is 0 for shards of others */
-    mr_place checkpoint;
+    mr_mark checkpoint;
     bool is_ours;
     int64_t behind_ms;
     uint64_t record_count, record_bytes, batch_count;

@@ -30,7 +30,7 @@ struct poll {
     int given, ready;                      /* indexes: what the task has; what is next for it */
     bool is_flying, is_at_end, is_closed;  /* is_flying: a call is under way */
     char iterator[ITERATOR_BYTES_MAX + 1]; /* "": to be got */
-    mr_place after;                        /* where to get one */
+    mr_mark after;                         /* where to get one */
     bool is_exact;                         /* `after` has been seen, whole */
     uint64_t next_call_ns;
     uint32_t throttled; /* in a row */
@@ -47,21 +47,20 @@ static uint64_t after_ms(const struct poll *poll, uint64_t ms)
     return mr_consumer_now_ns(poll->from.consumer) + ms * 1000000;
 }
 
-struct mr_api_starting_position mr_fetch_position(struct mr_arena *arena, const mr_place *after,
+struct mr_api_starting_position mr_fetch_position(struct mr_arena *arena, const mr_mark *after,
                                                   int64_t began_ms, bool is_exact)
 {
     struct mr_api_starting_position position = {.type = mr_bytes_of("TRIM_HORIZON")};
-    char text[MR_PLACE_TEXT_BYTES];
+    char text[MR_MARK_TEXT_BYTES];
 
-    if (after->kind == MR_PLACE_RECORD) {
-        mr_place_format(after, text);
+    if (after->kind == MR_MARK_RECORD) {
+        mr_mark_format(after, text);
         position.type = mr_bytes_of(is_exact ? "AFTER_SEQUENCE_NUMBER" : "AT_SEQUENCE_NUMBER");
         position.sequence_number = mr_arena_copy(arena, mr_bytes_of(text));
-    } else if (after->kind == MR_PLACE_AT_TIME ||
-               (after->kind == MR_PLACE_LATEST && began_ms > 0)) {
+    } else if (after->kind == MR_MARK_AT_TIME || (after->kind == MR_MARK_LATEST && began_ms > 0)) {
         position.type = mr_bytes_of("AT_TIMESTAMP");
         position.timestamp = MR_NUMBER(began_ms);
-    } else if (after->kind == MR_PLACE_LATEST) {
+    } else if (after->kind == MR_MARK_LATEST) {
         position.type = mr_bytes_of("LATEST");
     }
     return position;
@@ -168,7 +167,7 @@ static void take_first(struct poll *poll, const struct answer *answer)
     struct mr_clock *clock = poll->from.consumer->clock;
 
     take_iterator(poll, response->shard_iterator);
-    if (poll->after.kind == MR_PLACE_LATEST && poll->from.began_ms == 0)
+    if (poll->after.kind == MR_MARK_LATEST && poll->from.began_ms == 0)
         poll->from.began_ms = clock->wall_ms(clock);
     if (!poll->iterator[0])
         mr_fail(&poll->error, MR_UNAVAILABLE, "GetShardIterator answers without an iterator");
@@ -185,7 +184,7 @@ static void take_records(struct poll *poll, struct answer *answer)
     poll->is_at_end = !response->next_shard_iterator.data;
     take_iterator(poll, response->next_shard_iterator);
     if (count > 0) {
-        if (mr_place_read(response->records[count - 1].sequence_number, &poll->after))
+        if (mr_mark_read(response->records[count - 1].sequence_number, &poll->after))
             poll->is_exact = true;
     } else if (response->millis_behind_latest.value == 0 && !poll->is_at_end) {
         uint64_t idle_ns = after_ms(poll, poll_ms);

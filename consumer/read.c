@@ -54,19 +54,19 @@ static void close_fetch(struct mr_fetch *fetch)
 
 static mr_position position_of(const struct mr_fetch_from *from)
 {
-    const mr_place *after = &from->after;
+    const mr_mark *after = &from->after;
 
     switch (after->kind) {
-    case MR_PLACE_RECORD: /* its other user records may be missing */
-        return (mr_position){.start = MR_START_AT, .sequence = {.number = mr_place_number(after)}};
-    case MR_PLACE_LATEST:
+    case MR_MARK_RECORD: /* its other user records may be missing */
+        return (mr_position){.start = MR_START_AT, .sequence = {.number = mr_mark_number(after)}};
+    case MR_MARK_LATEST:
         if (from->began_ms == 0)
             return (mr_position){.start = MR_START_LATEST};
         return (mr_position){.start = MR_START_AT_TIME, .time_ms = from->began_ms};
-    case MR_PLACE_AT_TIME:
+    case MR_MARK_AT_TIME:
         return (mr_position){.start = MR_START_AT_TIME, .time_ms = from->began_ms};
-    case MR_PLACE_TRIM_HORIZON:
-    case MR_PLACE_SHARD_END:
+    case MR_MARK_TRIM_HORIZON:
+    case MR_MARK_SHARD_END:
         break;
     }
     return (mr_position){.start = MR_START_TRIM_HORIZON};

@@ -141,12 +141,12 @@ static mr_status note_beginning(struct mr_shard_task *task, mr_lease *lease, mr_
 
     pthread_mutex_lock(&task->held.lock);
     *lease = to = task->held.lease;
-    if (to.checkpoint.kind == MR_PLACE_LATEST && to.began_ms == 0) {
+    if (to.checkpoint.kind == MR_MARK_LATEST && to.began_ms == 0) {
         to.began_ms = consumer->clock->wall_ms(consumer->clock);
         status = mr_hold_change(task, &to, error);
     }
     pthread_mutex_unlock(&task->held.lock);
-    if (lease->checkpoint.kind == MR_PLACE_AT_TIME && lease->began_ms == 0)
+    if (lease->checkpoint.kind == MR_MARK_AT_TIME && lease->began_ms == 0)
         lease->began_ms = consumer->config.from.time_ms;
     return status;
 }
@@ -154,12 +154,12 @@ static mr_status note_beginning(struct mr_shard_task *task, mr_lease *lease, mr_
 static mr_status check_begin(const struct mr_shard_task *task, const mr_lease *lease,
                              mr_error *error)
 {
-    char text[MR_PLACE_TEXT_BYTES];
+    char text[MR_MARK_TEXT_BYTES];
 
-    if (lease->checkpoint.kind != MR_PLACE_RECORD || task->begin.kind != MR_PLACE_RECORD ||
-        mr_place_compare(&lease->checkpoint, &task->begin) >= 0)
+    if (lease->checkpoint.kind != MR_MARK_RECORD || task->begin.kind != MR_MARK_RECORD ||
+        mr_mark_compare(&lease->checkpoint, &task->begin) >= 0)
         return MR_OK;
-    mr_place_format(&lease->checkpoint, text);
+    mr_mark_format(&lease->checkpoint, text);
     return mr_fail(error, MR_INVALID,
                    "the checkpoint %s lies before the shard: was the stream deleted and made "
                    "again? Reset the application's leases",
@@ -258,7 +258,7 @@ static void deliver(struct mr_shard_task *task, const struct mr_fetched *fetched
         pthread_mutex_lock(&task->held.lock);
         task->held.delivered = batch.records[batch.count - 1].place;
         pthread_mutex_unlock(&task->held.lock);
-        task->after = MR_PLACE(TRIM_HORIZON); /* what follows is above it */
+        task->after = MR_MARK(TRIM_HORIZON); /* what follows is above it */
     } else if (!consumer->config.calls_when_empty) {
         return;
     }
@@ -365,7 +365,7 @@ static bool end(struct mr_shard_task *task)
         processor->shard_ended(task->user, task);
     else
         status = mr_checkpoint(task, NULL, &error);
-    if (mr_shard_task_checkpoint(task).kind == MR_PLACE_SHARD_END) {
+    if (mr_shard_task_checkpoint(task).kind == MR_MARK_SHARD_END) {
         finish(task);
         return true;
     }
@@ -484,7 +484,7 @@ struct mr_shard_task *mr_task_new(struct mr_consumer *consumer, const mr_lease *
     task->consumer = consumer;
     task->shard = lease->shard;
     mr_shard_format(lease->shard, task->shard_text);
-    task->begin = known ? known->begin : MR_PLACE(TRIM_HORIZON);
+    task->begin = known ? known->begin : MR_MARK(TRIM_HORIZON);
     task->unpack.keeps_strays = consumer->config.keeps_strays || !known;
     if (known) {
         task->unpack.first_key = known->first_key;

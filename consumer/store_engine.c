@@ -37,7 +37,7 @@ static bool take(void *context, const char *name, mr_bytes value, uint64_t versi
 {
     const struct listing *listing = context;
     const char *fault = "the name of its property is no shard's";
-    mr_lease lease = mr_lease_of(MR_NO_SHARD, MR_PLACE_TRIM_HORIZON);
+    mr_lease lease = mr_lease_of(MR_NO_SHARD, MR_MARK_TRIM_HORIZON);
     mr_shard_id shard;
     bool is_good = !mr_shard_parse(name + listing->prefix_bytes, &shard, NULL) &&
                    mr_lease_unpack(value, shard, &lease, &fault);

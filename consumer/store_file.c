@@ -117,7 +117,7 @@ static const char *read_row(sqlite3_stmt *row, mr_lease *lease)
                *last = text_at(row, LAST_KEY), *shard = text_at(row, SHARD);
     uint64_t sub_sequence;
 
-    *lease = mr_lease_of(MR_NO_SHARD, MR_PLACE_TRIM_HORIZON);
+    *lease = mr_lease_of(MR_NO_SHARD, MR_MARK_TRIM_HORIZON);
     if (!shard || mr_shard_parse(shard, &lease->shard, NULL))
         return "its shard is none";
     if (!read_name(row, OWNER, lease->owner) || !read_name(row, HANDING, lease->handing))
@@ -125,7 +125,7 @@ static const char *read_row(sqlite3_stmt *row, mr_lease *lease)
     if (!read_count(row, COUNTER, &lease->counter) || !read_count(row, SWITCHES, &lease->switches))
         return "its counter or its switches are no number";
     if (!read_count(row, SUB_SEQUENCE, &sub_sequence) || !checkpoint ||
-        mr_place_parse(checkpoint, sub_sequence, &lease->checkpoint, NULL))
+        mr_mark_parse(checkpoint, sub_sequence, &lease->checkpoint, NULL))
         return "its checkpoint is no sequence number, TRIM_HORIZON, LATEST, AT_TIMESTAMP, "
                "SHARD_END";
     lease->began_ms = sqlite3_column_int64(row, BEGAN_MS);
@@ -179,10 +179,10 @@ static void bind_place(struct file_store *file, sqlite3_stmt *statement)
 /* The columns from `first` on; `shard` stands elsewhere. */
 static void bind_lease(sqlite3_stmt *statement, int first, const mr_lease *lease)
 {
-    char text[MR_PLACE_TEXT_BYTES];
+    char text[MR_MARK_TEXT_BYTES];
     int before = first - OWNER;
 
-    mr_place_format(&lease->checkpoint, text);
+    mr_mark_format(&lease->checkpoint, text);
     bind_text(statement, before + OWNER, lease->owner);
     sqlite3_bind_int64(statement, before + COUNTER, (int64_t)lease->counter);
     bind_text(statement, before + CHECKPOINT, text);

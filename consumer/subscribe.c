@@ -15,7 +15,7 @@
 struct subscribe {
     struct mr_fetch fetch; /* first */
     struct mr_fetch_from from;
-    mr_place after; /* where the next subscription begins */
+    mr_mark after; /* where the next subscription begins */
     bool is_exact, is_at_end;
     uint64_t next_call_ns;
 
@@ -89,7 +89,7 @@ static void begin(struct subscribe *subscribe)
                                        .done = done,
                                        .context = subscribe};
     /* Should it break before the first event, what came since is not to be missed. */
-    if (subscribe->after.kind == MR_PLACE_LATEST && subscribe->from.began_ms == 0)
+    if (subscribe->after.kind == MR_MARK_LATEST && subscribe->from.began_ms == 0)
         subscribe->from.began_ms = clock->wall_ms(clock);
     subscribe->is_flying = true;
     consumer->calls++;
@@ -106,7 +106,7 @@ static enum mr_fetch_state take_event(struct subscribe *subscribe,
     fetched->count = event->records_count;
     fetched->behind_ms = event->millis_behind_latest.value;
     if (event->continuation_sequence_number.data) {
-        if (mr_place_read(event->continuation_sequence_number, &subscribe->after))
+        if (mr_mark_read(event->continuation_sequence_number, &subscribe->after))
             subscribe->is_exact = true;
     } else {
         subscribe->is_at_end = true;

@@ -58,15 +58,15 @@ static const mr_lease *ancestor(const struct mr_known *known, size_t known_count
 
 /* Whether a shard gets a lease, and where it begins. */
 static bool begin_of(const struct mr_known *shard, const mr_lease *before, const mr_position *from,
-                     int64_t *began_ms, mr_place_kind *kind)
+                     int64_t *began_ms, mr_mark_kind *kind)
 {
     *began_ms = 0;
-    *kind = MR_PLACE_TRIM_HORIZON;
+    *kind = MR_MARK_TRIM_HORIZON;
     if (from->start == MR_START_AT_TIME && (!before || before->began_ms > 0)) {
-        *kind = MR_PLACE_AT_TIME; /* a child may have records from before that time, too */
+        *kind = MR_MARK_AT_TIME; /* a child may have records from before that time, too */
         *began_ms = before ? before->began_ms : from->time_ms;
     } else if (from->start == MR_START_LATEST && !before) {
-        *kind = MR_PLACE_LATEST;
+        *kind = MR_MARK_LATEST;
         return shard->is_open;
     }
     return true;
@@ -82,7 +82,7 @@ mr_lease *mr_sync_missing(const struct mr_known *known, size_t known_count,
     *count = 0;
     for (size_t i = 0; i < known_count; i++) {
         const struct mr_known *shard = &known[i];
-        mr_place_kind kind;
+        mr_mark_kind kind;
         int64_t began_ms;
         mr_lease lease;
 
@@ -141,7 +141,7 @@ static bool read_shard(const struct mr_api_shard *shard, struct mr_known *known)
     if (!read_id(shard->shard_id, &known->shard) || !range || !numbers ||
         !read_key(range->starting_hash_key, &known->first_key) ||
         !read_key(range->ending_hash_key, &known->last_key) ||
-        !mr_place_read(numbers->starting_sequence_number, &known->begin))
+        !mr_mark_read(numbers->starting_sequence_number, &known->begin))
         return false;
     known->is_open = !numbers->ending_sequence_number.data;
     return (!shard->parent_shard_id.data || read_id(shard->parent_shard_id, &known->parents[0])) &&

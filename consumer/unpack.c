@@ -75,20 +75,20 @@ static void add_all(struct mr_unpack *unpack, mr_consumer_record *record)
 }
 
 /* C1: what the checkpoint says was processed does not come again. */
-static void skip(struct mr_unpack *unpack, const mr_place *after)
+static void skip(struct mr_unpack *unpack, const mr_mark *after)
 {
     size_t first = 0;
 
-    if (after->kind != MR_PLACE_RECORD)
+    if (after->kind != MR_MARK_RECORD)
         return;
-    while (first < unpack->count && mr_place_compare(&unpack->records[first].place, after) <= 0)
+    while (first < unpack->count && mr_mark_compare(&unpack->records[first].place, after) <= 0)
         first++;
     unpack->count -= first;
     if (first > 0 && unpack->count > 0)
         memmove(unpack->records, unpack->records + first, unpack->count * sizeof *unpack->records);
 }
 
-void mr_unpack(struct mr_unpack *unpack, const struct mr_fetched *fetched, const mr_place *after)
+void mr_unpack(struct mr_unpack *unpack, const struct mr_fetched *fetched, const mr_mark *after)
 {
     unpack->count = 0;
     unpack->bytes = 0;
@@ -100,7 +100,7 @@ void mr_unpack(struct mr_unpack *unpack, const struct mr_fetched *fetched, const
         add_all(unpack,
                 &(mr_consumer_record){.partition_key = record->partition_key,
                                       .data = record->data,
-                                      .place = mr_place_of(&record->sequence),
+                                      .place = mr_mark_of(&record->sequence),
                                       .arrival_ms = record->arrival_ms,
                                       .has_explicit_hash_key = record->has_explicit_hash_key,
                                       .explicit_hash_key = record->explicit_hash_key});
@@ -111,7 +111,7 @@ void mr_unpack(struct mr_unpack *unpack, const struct mr_fetched *fetched, const
                                    .data = record->data,
                                    .arrival_ms = record->approximate_arrival_timestamp.value};
 
-        if (mr_place_read(record->sequence_number, &made.place))
+        if (mr_mark_read(record->sequence_number, &made.place))
             add_all(unpack, &made);
         else
             unpack->is_wrong = true; /* nothing behind it can be checkpointed */

@@ -272,7 +272,7 @@ void world_wait_lease(struct consumer_world *world, mr_shard_id shard,
 struct audit {
     struct worker *worker;
     mr_shard_id shard;
-    mr_place last;
+    mr_mark last;
     uint32_t batches;
 };
 
@@ -304,12 +304,12 @@ static void look_at(struct audit *audit, const mr_consumer_record *record)
     else
         world->next[key]++;
     world->came_count++;
-    if (mr_place_compare(&record->place, &audit->last) <= 0)
+    if (mr_mark_compare(&record->place, &audit->last) <= 0)
         wrong(world, "shard %u goes back", audit->shard);
     audit->last = record->place;
 }
 
-static void *started(void *context, mr_shard_task *task, const mr_place *from)
+static void *started(void *context, mr_shard_task *task, const mr_mark *from)
 {
     struct audit *audit = mr_new(struct audit);
     struct worker *worker = context;

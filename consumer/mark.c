@@ -1,4 +1,4 @@
-#include "place.h"
+#include "mark.h"
 
 #include "base/fail.h"
 #include "base/u128.h"
@@ -10,23 +10,23 @@
 /* ---- as numbers --------------------------------------------------------------------------- */
 
 /* The layout stands at the head of core/stream/sequence.c. */
-mr_place mr_place_of(const mr_sequence *sequence)
+mr_mark mr_mark_of(const mr_sequence *sequence)
 {
     uint64_t shard = sequence->shard, time_s = sequence->time_s;
 
-    return (mr_place){.kind = MR_PLACE_RECORD,
-                      .sequence = {2 | shard << 4 | time_s << 36,
-                                   time_s >> 28 | sequence->number << 16,
-                                   sequence->number >> 48 | (shard & 15) << 16 |
-                                       (uint64_t)sequence->created_s << 20 | (uint64_t)2 << 56}};
+    return (mr_mark){.kind = MR_MARK_RECORD,
+                     .sequence = {2 | shard << 4 | time_s << 36,
+                                  time_s >> 28 | sequence->number << 16,
+                                  sequence->number >> 48 | (shard & 15) << 16 |
+                                      (uint64_t)sequence->created_s << 20 | (uint64_t)2 << 56}};
 }
 
-uint64_t mr_place_number(const mr_place *place)
+uint64_t mr_mark_number(const mr_mark *place)
 {
     return (place->sequence[1] >> 16 | place->sequence[2] << 48) & INT64_MAX;
 }
 
-int mr_place_compare(const mr_place *a, const mr_place *b)
+int mr_mark_compare(const mr_mark *a, const mr_mark *b)
 {
     if (a->kind != b->kind)
         return a->kind < b->kind ? -1 : 1;
@@ -39,11 +39,11 @@ int mr_place_compare(const mr_place *a, const mr_place *b)
 /* ---- as text ------------------------------------------------------------------------------ */
 
 /* As the KCL has them. */
-static const char *const names[] = {[MR_PLACE_AT_TIME] = "AT_TIMESTAMP",
-                                    [MR_PLACE_TRIM_HORIZON] = "TRIM_HORIZON",
-                                    [MR_PLACE_LATEST] = "LATEST",
-                                    [MR_PLACE_RECORD] = "",
-                                    [MR_PLACE_SHARD_END] = "SHARD_END"};
+static const char *const names[] = {[MR_MARK_AT_TIME] = "AT_TIMESTAMP",
+                                    [MR_MARK_TRIM_HORIZON] = "TRIM_HORIZON",
+                                    [MR_MARK_LATEST] = "LATEST",
+                                    [MR_MARK_RECORD] = "",
+                                    [MR_MARK_SHARD_END] = "SHARD_END"};
 #define NAME_COUNT (sizeof names / sizeof names[0])
 
 /* words = words / 10^19; returns the remainder */
@@ -61,13 +61,13 @@ static uint64_t divide(uint64_t words[WORDS])
     return (uint64_t)rest;
 }
 
-void mr_place_format(const mr_place *place, char text[MR_PLACE_TEXT_BYTES])
+void mr_mark_format(const mr_mark *place, char text[MR_MARK_TEXT_BYTES])
 {
     uint64_t words[WORDS];
     char digits[80];
     size_t at = sizeof digits;
 
-    if (place->kind != MR_PLACE_RECORD) {
+    if (place->kind != MR_MARK_RECORD) {
         strcpy(text, names[place->kind]);
         return;
     }
@@ -96,13 +96,13 @@ static bool multiply(uint64_t words[WORDS], uint64_t factor, uint64_t add)
     return add == 0;
 }
 
-bool mr_place_read(mr_bytes digits, mr_place *place)
+bool mr_mark_read(mr_bytes digits, mr_mark *place)
 {
     const char *text = digits.data;
     uint64_t words[WORDS] = {0};
     size_t at = 0;
 
-    if (digits.size == 0 || digits.size >= MR_PLACE_TEXT_BYTES)
+    if (digits.size == 0 || digits.size >= MR_MARK_TEXT_BYTES)
         return false;
     while (at < digits.size) {
         uint64_t part = 0, factor = 1;
@@ -115,21 +115,21 @@ bool mr_place_read(mr_bytes digits, mr_place *place)
         if (!multiply(words, factor, part))
             return false;
     }
-    *place = (mr_place){.kind = MR_PLACE_RECORD};
+    *place = (mr_mark){.kind = MR_MARK_RECORD};
     memcpy(place->sequence, words, sizeof words);
     return true;
 }
 
-mr_status mr_place_parse(const char *text, uint64_t sub_sequence, mr_place *place, mr_error *error)
+mr_status mr_mark_parse(const char *text, uint64_t sub_sequence, mr_mark *place, mr_error *error)
 {
-    mr_place read;
+    mr_mark read;
 
     for (size_t i = 0; i < NAME_COUNT; i++)
         if (names[i][0] && strcmp(text, names[i]) == 0) {
-            *place = (mr_place){.kind = (mr_place_kind)i};
+            *place = (mr_mark){.kind = (mr_mark_kind)i};
             return MR_OK;
         }
-    if (!mr_place_read((mr_bytes){text, strlen(text)}, &read))
+    if (!mr_mark_read((mr_bytes){text, strlen(text)}, &read))
         return mr_fail(error, MR_INVALID,
                        "\"%.80s\" is no place in a shard: a sequence number of up to 57 digits, "
                        "TRIM_HORIZON, LATEST, AT_TIMESTAMP or SHARD_END",
@@ -141,23 +141,23 @@ mr_status mr_place_parse(const char *text, uint64_t sub_sequence, mr_place *plac
 
 /* ---- as bytes ----------------------------------------------------------------------------- */
 
-void mr_place_pack(struct mr_pack *pack, const mr_place *place)
+void mr_mark_pack(struct mr_pack *pack, const mr_mark *place)
 {
     mr_pack_u8(pack, (uint8_t)place->kind);
-    if (place->kind != MR_PLACE_RECORD)
+    if (place->kind != MR_MARK_RECORD)
         return;
     mr_pack_varint(pack, place->sub_sequence);
     for (int i = 0; i < WORDS; i++)
         mr_pack_u64(pack, place->sequence[i]);
 }
 
-mr_place mr_place_scan(struct mr_scan *scan)
+mr_mark mr_mark_scan(struct mr_scan *scan)
 {
     uint8_t kind = mr_scan_u8(scan);
-    mr_place place = {.kind = (mr_place_kind)kind};
+    mr_mark place = {.kind = (mr_mark_kind)kind};
 
     scan->failed |= kind >= NAME_COUNT;
-    if (kind != MR_PLACE_RECORD)
+    if (kind != MR_MARK_RECORD)
         return place;
     place.sub_sequence = mr_scan_varint(scan);
     for (int i = 0; i < WORDS; i++)
