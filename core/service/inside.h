@@ -17,6 +17,7 @@
 #include "base/limit.h"
 #include "base/table.h"
 #include "os/thread.h"
+#include "service/access.h"
 #include "service/alarm.h"
 #include "service/service.h"
 #include "stream/stream.h"
@@ -71,7 +72,9 @@ struct mr_local_stream {
     size_t consumer_count, consumer_capacity;
 
     struct mr_bucket calls[MR_ACTION_COUNT]; /* from here on nothing is copied or stored */
-    uint64_t put_bytes;                      /* when the growth of streams on demand last looked */
+    struct mr_kept_policy *policies;         /* of the stream and its consumers, see policy.c */
+    size_t policy_count, policy_capacity;
+    uint64_t put_bytes; /* when the growth of streams on demand last looked */
     int64_t looked_ms;
 };
 
@@ -277,6 +280,21 @@ bool mr_local_check_tags(struct mr_local *local, struct mr_call *call, const cha
 /* A stream or a consumer that exists, by its ARN. */
 bool mr_local_look_resource(struct mr_local *local, struct mr_call *call, mr_bytes arn,
                             struct mr_named *named);
+
+/* ---- access ------------------------------------------------------------------------------- */
+
+#define MR_POLICY_PROPERTY PROPERTY_PREFIX ".policy/" /* and the name of the consumer, if any */
+
+/* Keeps a policy in memory, or forgets it (document is absent); consumer "" is the stream itself.
+ * Hold `lock` for writing. */
+void mr_policy_keep(struct mr_local_stream *stream, const char *consumer, mr_bytes document);
+void mr_policies_free(struct mr_local_stream *stream);
+/* Says what the policy of a stream or a consumer says. Hold `lock`. */
+enum mr_opinion mr_policy_of(const struct mr_local_stream *stream, const char *consumer,
+                             const struct mr_policy_question *question);
+
+/* Refuses a call that its caller may not make. */
+bool mr_local_admit(struct mr_local *local, struct mr_call *call);
 
 /* ---- growth ------------------------------------------------------------------------------- */
 

@@ -85,6 +85,10 @@ static void take_call(struct mr_service *service, struct mr_call *call)
         call->done(call);
         return;
     }
+    if (call->caller && !mr_local_admit(local, call)) {
+        call->done(call);
+        return;
+    }
     if (is_too_often(local, call)) {
         refuse_rate(local, call);
         call->done(call);

@@ -1,5 +1,8 @@
-/* policy.c - resource policies: kept as they are, and not enforced. */
-#include "base/json.h"
+/*
+ * policy.c - resource policies: stored as they are, and in memory as they are asked (access.h) when
+ * callers are told apart.
+ */
+#include "base/memory.h"
 #include "service/inside.h"
 
 #include <stdio.h>
@@ -10,8 +13,64 @@
 
 static void property_name(const struct mr_named *named, char name[PROPERTY_NAME_BYTES])
 {
-    snprintf(name, PROPERTY_NAME_BYTES, PROPERTY_PREFIX ".policy/%s", named->consumer);
+    snprintf(name, PROPERTY_NAME_BYTES, MR_POLICY_PROPERTY "%s", named->consumer);
 }
+
+/* ---- in memory ---------------------------------------------------------------------------- */
+
+struct mr_kept_policy {
+    char consumer[MR_NAME_BYTES_MAX + 1];
+    struct mr_policy *policy; /* NULL: there is one that is not understood, so it denies */
+};
+
+static struct mr_kept_policy *kept_policy(const struct mr_local_stream *stream,
+                                          const char *consumer)
+{
+    for (size_t i = 0; i < stream->policy_count; i++)
+        if (strcmp(stream->policies[i].consumer, consumer) == 0)
+            return &stream->policies[i];
+    return NULL;
+}
+
+static void forget(struct mr_local_stream *stream, struct mr_kept_policy *kept)
+{
+    mr_policy_free(kept->policy);
+    *kept = stream->policies[--stream->policy_count];
+}
+
+void mr_policy_keep(struct mr_local_stream *stream, const char *consumer, mr_bytes document)
+{
+    struct mr_kept_policy *kept = kept_policy(stream, consumer);
+
+    if (kept)
+        forget(stream, kept);
+    if (!document.data)
+        return;
+    mr_grow(stream->policies, stream->policy_count, stream->policy_capacity);
+    kept = &stream->policies[stream->policy_count++];
+    memset(kept, 0, sizeof *kept);
+    snprintf(kept->consumer, sizeof kept->consumer, "%s", consumer);
+    mr_policy_read(&kept->policy, MR_POLICY_RESOURCE, document, NULL);
+}
+
+void mr_policies_free(struct mr_local_stream *stream)
+{
+    while (stream->policy_count > 0)
+        forget(stream, stream->policies);
+    mr_free(stream->policies);
+}
+
+enum mr_opinion mr_policy_of(const struct mr_local_stream *stream, const char *consumer,
+                             const struct mr_policy_question *question)
+{
+    const struct mr_kept_policy *kept = kept_policy(stream, consumer);
+
+    if (!kept)
+        return MR_OPINION_NONE;
+    return kept->policy ? mr_policy_ask(kept->policy, question) : MR_OPINION_DENY;
+}
+
+/* ---- in the engine ------------------------------------------------------------------------ */
 
 struct finding {
     struct mr_call *call;
@@ -48,23 +107,39 @@ static void write_policy(struct mr_local *local, struct mr_call *call, const str
                          mr_bytes policy)
 {
     char name[PROPERTY_NAME_BYTES];
+    struct mr_local_stream *stream;
     mr_error error;
     mr_status status;
 
     property_name(named, name);
     status =
         mr_property_set(local->engine, named->name, name, policy, MR_ANY_VERSION, NULL, &error);
-    if (status)
+    if (status) {
         mr_refuse_status(local, call, named->name, status, &error);
+        return;
+    }
+    pthread_rwlock_wrlock(&local->lock);
+    stream = mr_local_find(local, named->name);
+    if (stream)
+        mr_policy_keep(stream, named->consumer, policy);
+    pthread_rwlock_unlock(&local->lock);
 }
 
-static bool is_object(mr_bytes text)
+static bool check(struct mr_call *call, mr_bytes document)
 {
-    struct mr_json json = mr_json_of(text);
-    struct mr_json_value value;
+    struct mr_policy *policy;
+    mr_error error;
 
-    return mr_json_take(&json, &value) && mr_json_done(&json) && value.kind == MR_JSON_OBJECT;
+    if (document.size > POLICY_BYTES_MAX)
+        return mr_refuse(call, MR_EXCEPTION_INVALID_ARGUMENT, "Policy must be at most %d bytes.",
+                         POLICY_BYTES_MAX);
+    if (mr_policy_read(&policy, MR_POLICY_RESOURCE, document, &error))
+        return mr_refuse(call, MR_EXCEPTION_INVALID_ARGUMENT, "%s", error.message);
+    mr_policy_free(policy);
+    return true;
 }
+
+/* ---- the actions -------------------------------------------------------------------------- */
 
 void mr_do_get_resource_policy(struct mr_local *local, struct mr_call *call)
 {
@@ -84,10 +159,7 @@ void mr_do_put_resource_policy(struct mr_local *local, struct mr_call *call)
 
     pthread_mutex_lock(&local->changing);
     if (mr_local_look_resource(local, call, request->resource_arn, &named)) {
-        if (request->policy.size > POLICY_BYTES_MAX || !is_object(request->policy))
-            mr_refuse(call, MR_EXCEPTION_INVALID_ARGUMENT,
-                      "Policy must be a JSON object of at most %d bytes.", POLICY_BYTES_MAX);
-        else
+        if (check(call, request->policy))
             write_policy(local, call, &named, request->policy);
     }
     pthread_mutex_unlock(&local->changing);

@@ -163,12 +163,21 @@ struct mr_refusal {
 /* ---- calls -------------------------------------------------------------------------------- */
 
 struct mr_subscription;
+struct mr_policy;
+
+/* Who calls: a user with policies, of which one must allow what is asked for. */
+struct mr_caller {
+    mr_bytes arn, account;
+    struct mr_policy *const *policies; /* access.h */
+    size_t policy_count;
+};
 
 struct mr_call {
     enum mr_action action;
-    void *request;          /* struct mr_api_<action>_request */
-    struct mr_arena *arena; /* for the response; nobody else's until done() */
-    mr_bytes region;        /* of the caller, for ARNs; absent: the service's own */
+    void *request;                  /* struct mr_api_<action>_request */
+    struct mr_arena *arena;         /* for the response; nobody else's until done() */
+    mr_bytes region;                /* of the caller, for ARNs; absent: the service's own */
+    const struct mr_caller *caller; /* until done(); NULL: one who may do anything */
     void (*done)(struct mr_call *call);
     void *context;
 

@@ -192,6 +192,7 @@ void mr_local_free(struct mr_local_stream *stream)
 {
     if (!stream)
         return;
+    mr_policies_free(stream);
     mr_free(stream->key_id);
     mr_free(stream->consumers);
     mr_free(stream);
@@ -396,6 +397,8 @@ static bool load_property(void *context, const char *name, mr_bytes value, uint6
 
     if (strcmp(name, STATE_PROPERTY) == 0)
         loading->is_damaged |= !scan_stream(&scan, loading->stream);
+    if (strncmp(name, MR_POLICY_PROPERTY, sizeof MR_POLICY_PROPERTY - 1) == 0)
+        mr_policy_keep(loading->stream, name + sizeof MR_POLICY_PROPERTY - 1, value);
     if (strncmp(name, CONSUMER_PROPERTY, prefix) == 0) {
         snprintf(consumer.name, sizeof consumer.name, "%s", name + prefix);
         loading->is_damaged |= mr_scan_u8(&scan) != FORMAT_VERSION;
@@ -539,7 +542,7 @@ static mr_status delete_consumer(struct mr_local *local, const struct due *due)
 
     snprintf(name, sizeof name, PROPERTY_PREFIX ".tag/%s/", due->consumer);
     status = delete_properties(local, due->stream, name);
-    snprintf(name, sizeof name, PROPERTY_PREFIX ".policy/%s", due->consumer);
+    snprintf(name, sizeof name, MR_POLICY_PROPERTY "%s", due->consumer);
     if (!status)
         status = mr_property_set(local->engine, due->stream, name, (mr_bytes){0}, MR_ANY_VERSION,
                                  NULL, NULL);
@@ -563,10 +566,12 @@ static mr_status do_due(struct mr_local *local, const struct due *due)
         return status;
     pthread_rwlock_wrlock(&local->lock);
     stream = mr_table_get(&local->by_name, mr_text(due->stream));
-    if (due->consumer[0] && stream)
+    if (due->consumer[0] && stream) {
+        mr_policy_keep(stream, due->consumer, (mr_bytes){0});
         remove_consumer(stream, due->consumer);
-    else if (stream)
+    } else if (stream) {
         mr_local_free(mr_table_remove(&local->by_name, mr_text(due->stream)));
+    }
     pthread_rwlock_unlock(&local->lock);
     return MR_OK;
 }

@@ -12,7 +12,6 @@
 #include <string.h>
 #include <time.h>
 
-#define ALGORITHM "AWS4-HMAC-SHA256"
 #define HASH_BYTES 32
 #define DATE_BYTES 8
 
@@ -71,26 +70,34 @@ static void put(struct mr_pack *out, const char *text)
     mr_pack_bytes(out, bytes_of(text));
 }
 
-static void put_hex(struct mr_pack *out, const uint8_t bytes[HASH_BYTES])
+static void write_hex(const uint8_t bytes[HASH_BYTES], char hex[MR_SIGN_HEX_BYTES])
 {
     static const char digits[] = "0123456789abcdef";
 
     for (size_t i = 0; i < HASH_BYTES; i++) {
-        mr_pack_u8(out, (uint8_t)digits[bytes[i] >> 4]);
-        mr_pack_u8(out, (uint8_t)digits[bytes[i] & 15]);
+        hex[2 * i] = digits[bytes[i] >> 4];
+        hex[2 * i + 1] = digits[bytes[i] & 15];
     }
+    hex[MR_SIGN_HEX_BYTES - 1] = 0;
 }
 
-static void put_hash(struct mr_pack *out, mr_bytes bytes)
+void mr_sign_hash(mr_bytes bytes, char hex[MR_SIGN_HEX_BYTES])
 {
     uint8_t hashed[HASH_BYTES];
 
     hash(bytes, hashed);
-    put_hex(out, hashed);
+    write_hex(hashed, hex);
 }
 
-/* Without spaces around it, and one where there are more. */
-static void put_trimmed(struct mr_pack *out, mr_bytes value)
+static void put_hash(struct mr_pack *out, mr_bytes bytes)
+{
+    char hex[MR_SIGN_HEX_BYTES];
+
+    mr_sign_hash(bytes, hex);
+    put(out, hex);
+}
+
+void mr_sign_put_value(struct mr_pack *out, mr_bytes value)
 {
     const char *at = value.data, *end = at + value.size;
     bool is_first = true, is_space = false;
@@ -137,7 +144,7 @@ static void put_request(struct mr_pack *out, const struct mr_sign *sign)
     for (size_t i = 0; i < sign->field_count; i++) {
         put(out, sign->fields[i].name);
         put(out, ":");
-        put_trimmed(out, sign->fields[i].value);
+        mr_sign_put_value(out, sign->fields[i].value);
         put(out, "\n");
     }
     put(out, "\n");
@@ -146,29 +153,43 @@ static void put_request(struct mr_pack *out, const struct mr_sign *sign)
     put_hash(out, sign->body);
 }
 
+void mr_sign_seal(const uint8_t key[MR_SIGN_KEY_BYTES], mr_bytes time, mr_bytes scope,
+                  mr_bytes request, char signature[MR_SIGN_HEX_BYTES])
+{
+    struct mr_pack text = MR_PACK(SIZE_MAX);
+    uint8_t sealed[HASH_BYTES];
+
+    put(&text, MR_SIGN_ALGORITHM "\n");
+    mr_pack_bytes(&text, time);
+    put(&text, "\n");
+    mr_pack_bytes(&text, scope);
+    put(&text, "\n");
+    put_hash(&text, request);
+    seal((mr_bytes){key, MR_SIGN_KEY_BYTES}, (mr_bytes){text.data, text.size}, sealed);
+    write_hex(sealed, signature);
+    mr_pack_fini(&text);
+}
+
 void mr_sign(const struct mr_sign *sign, struct mr_pack *out)
 {
-    struct mr_pack request = {0}, text = {0};
-    uint8_t key[MR_SIGN_KEY_BYTES], signature[HASH_BYTES];
+    struct mr_pack request = MR_PACK(SIZE_MAX), scope = MR_PACK(SIZE_MAX);
+    char signature[MR_SIGN_HEX_BYTES];
+    uint8_t key[MR_SIGN_KEY_BYTES];
 
     put_request(&request, sign);
-    put(&text, ALGORITHM "\n");
-    put(&text, sign->time);
-    put(&text, "\n");
-    put_scope(&text, sign);
-    put(&text, "\n");
-    put_hash(&text, (mr_bytes){request.data, request.size});
+    put_scope(&scope, sign);
     mr_sign_key(sign->secret, sign->time, sign->region, sign->service, key);
-    seal((mr_bytes){key, sizeof key}, (mr_bytes){text.data, text.size}, signature);
+    mr_sign_seal(key, bytes_of(sign->time), (mr_bytes){scope.data, scope.size},
+                 (mr_bytes){request.data, request.size}, signature);
 
-    put(out, ALGORITHM " Credential=");
+    put(out, MR_SIGN_ALGORITHM " Credential=");
     put(out, sign->access_key_id);
     put(out, "/");
-    put_scope(out, sign);
+    mr_pack_bytes(out, (mr_bytes){scope.data, scope.size});
     put(out, ", SignedHeaders=");
     put_names(out, sign);
     put(out, ", Signature=");
-    put_hex(out, signature);
+    put(out, signature);
     mr_pack_fini(&request);
-    mr_pack_fini(&text);
+    mr_pack_fini(&scope);
 }

@@ -1,4 +1,7 @@
-/* sign.h - requests signed as AWS wants it: Signature Version 4, in a header. */
+/*
+ * sign.h - Signature Version 4: requests signed as AWS wants it, in a header; and its parts, for who
+ * checks a signature (tools/server/verify.c).
+ */
 #ifndef MR_WIRE_SIGN_H
 #define MR_WIRE_SIGN_H
 
@@ -9,9 +12,22 @@
 
 void mr_sign_time(int64_t wall_ms, char text[MR_SIGN_TIME_BYTES]);
 
+#define MR_SIGN_ALGORITHM "AWS4-HMAC-SHA256"
+#define MR_SIGN_HEX_BYTES 65 /* 64 digits and a NUL: hashes, signatures */
+
 /* The key of a day, a region and a service; date is the first 8 characters of a time. */
 void mr_sign_key(const char *secret, const char *date, const char *region, const char *service,
                  uint8_t key[MR_SIGN_KEY_BYTES]);
+
+/* SHA-256, as text. */
+void mr_sign_hash(mr_bytes bytes, char hex[MR_SIGN_HEX_BYTES]);
+
+/* Appends the value of a header field as it is signed: trimmed, single spaces. */
+void mr_sign_put_value(struct mr_pack *out, mr_bytes value);
+
+/* The signature of a canonical request; scope is "20150830/us-east-1/kinesis/aws4_request". */
+void mr_sign_seal(const uint8_t key[MR_SIGN_KEY_BYTES], mr_bytes time, mr_bytes scope,
+                  mr_bytes request, char signature[MR_SIGN_HEX_BYTES]);
 
 struct mr_sign_field {
     const char *name; /* in lower case */

@@ -13,6 +13,9 @@
 
 #include <cmocka.h>
 
+#define POLICY                                                                                     \
+    "{\\\"Statement\\\":{\\\"Effect\\\":\\\"Allow\\\",\\\"Principal\\\":\\\"*\\\",\\\"Action\\\":" \
+    "\\\"kinesis:Get*\\\",\\\"Resource\\\":\\\"*\\\"}}"
 #define ARN "arn:aws:kinesis:us-east-1:000000000000:stream/s"
 
 static int open_api(void **state)
@@ -176,10 +179,10 @@ static void policies_are_kept_as_they_are(void **state)
     api_expect(api, "GetResourcePolicy", "{\"ResourceARN\":\"" ARN "\"}", "{\"Policy\":\"{}\"}");
     api_expect(api, "DeleteResourcePolicy", "{\"ResourceARN\":\"" ARN "\"}",
                "ResourceNotFoundException: No resource policy found for resource ARN " ARN);
-    api_expect(api, "PutResourcePolicy",
-               "{\"ResourceARN\":\"" ARN "\",\"Policy\":\"{\\\"a\\\": 1}\"}", "");
+    api_expect(api, "PutResourcePolicy", "{\"ResourceARN\":\"" ARN "\",\"Policy\":\"" POLICY "\"}",
+               "");
     api_expect(api, "GetResourcePolicy", "{\"ResourceARN\":\"" ARN "\"}",
-               "{\"Policy\":\"{\\\"a\\\": 1}\"}");
+               "{\"Policy\":\"" POLICY "\"}");
     api_expect(api, "DeleteResourcePolicy", "{\"ResourceARN\":\"" ARN "\"}", "");
     api_expect(api, "GetResourcePolicy", "{\"ResourceARN\":\"" ARN "\"}", "{\"Policy\":\"{}\"}");
     api_expect_part(api, "PutResourcePolicy",

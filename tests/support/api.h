@@ -30,7 +30,8 @@ struct api {
     struct mr_clock clock; /* stands still but for what is added to advance_ms */
     int64_t began_ms;
     _Atomic int64_t advance_ms;
-    struct mr_pack text; /* the last answer */
+    const struct mr_caller *caller; /* of calls in this process; NULL: one who may do anything */
+    struct mr_pack text;            /* the last answer */
     struct mr_subscription *subscription;
     _Atomic uint32_t is_ready; /* its event */
 };

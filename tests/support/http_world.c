@@ -172,7 +172,7 @@ static void wait_change(struct http_world *world, uint64_t end_ns)
     mr_condition_wait_until(&world->changed, &world->lock, end_ns);
 }
 
-mr_reply world_reply_next(struct http_world *world, const struct mr_request **request)
+mr_reply http_world_reply_next(struct http_world *world, const struct mr_request **request)
 {
     uint64_t end_ns = patience_end();
     mr_reply reply;
@@ -187,13 +187,13 @@ mr_reply world_reply_next(struct http_world *world, const struct mr_request **re
     return reply;
 }
 
-void world_reply_text(mr_reply reply, unsigned status, const char *text)
+void http_world_reply_text(mr_reply reply, unsigned status, const char *text)
 {
     const struct mr_response response = {.status = status, .body = {text, strlen(text)}};
     mr_reply_send(reply, &response);
 }
 
-void world_feed_more(struct http_world *world, size_t bytes)
+void http_world_feed_more(struct http_world *world, size_t bytes)
 {
     mr_reply reply;
 
@@ -204,7 +204,7 @@ void world_feed_more(struct http_world *world, size_t bytes)
     mr_reply_wake(reply);
 }
 
-bool world_has_diag(struct http_world *world, const char *text)
+bool http_world_has_diag(struct http_world *world, const char *text)
 {
     bool has;
 
@@ -214,7 +214,7 @@ bool world_has_diag(struct http_world *world, const char *text)
     return has;
 }
 
-void world_wait_diag(struct http_world *world, const char *text)
+void http_world_wait_diag(struct http_world *world, const char *text)
 {
     uint64_t end_ns = patience_end();
 
@@ -224,7 +224,7 @@ void world_wait_diag(struct http_world *world, const char *text)
     pthread_mutex_unlock(&world->lock);
 }
 
-void world_wait_for(_Atomic size_t *value, size_t least)
+void http_world_wait_for(_Atomic size_t *value, size_t least)
 {
     struct mr_clock *clock = mr_clock_real();
     uint64_t end_ns = patience_end();

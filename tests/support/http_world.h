@@ -6,7 +6,7 @@
  *   /echo    the body, sent back
  *   /copy    the same, given to the server to free
  *   /about   "METHOD PATH ?QUERY HOST FIELDS BODY-BYTES VERSION TLS"
- *   /later   nothing: takes the reply for world_reply_next()
+ *   /later   nothing: takes the reply for http_world_reply_next()
  *   /feed    a feed of world->feed_total bytes in parts of at most feed_part; then it waits
  */
 #ifndef MR_TESTS_HTTP_WORLD_H
@@ -34,7 +34,7 @@ struct http_world {
     char diag[16384]; /* lines said */
 
     size_t feed_total, feed_part;
-    bool feed_ends;             /* else it waits for world_feed_more() */
+    bool feed_ends;             /* else it waits for http_world_feed_more() */
     uint32_t feed_wait_ms;      /* asks to be asked again */
     mr_reply feed_reply;        /* of the last one */
     _Atomic size_t feed_filled; /* bytes asked for and given, all feeds */
@@ -47,15 +47,15 @@ void http_world_open(struct http_world *world);
 void http_world_close(struct http_world *world);
 
 /* Waits for the next /later request. */
-mr_reply world_reply_next(struct http_world *world, const struct mr_request **request);
-void world_reply_text(mr_reply reply, unsigned status, const char *text);
-void world_feed_more(struct http_world *world, size_t bytes);
+mr_reply http_world_reply_next(struct http_world *world, const struct mr_request **request);
+void http_world_reply_text(mr_reply reply, unsigned status, const char *text);
+void http_world_feed_more(struct http_world *world, size_t bytes);
 
 /* Waits until the server has said a line with this text. */
-void world_wait_diag(struct http_world *world, const char *text);
-bool world_has_diag(struct http_world *world, const char *text);
+void http_world_wait_diag(struct http_world *world, const char *text);
+bool http_world_has_diag(struct http_world *world, const char *text);
 /* Waits until *value is at least that. */
-void world_wait_for(_Atomic size_t *value, size_t least);
+void http_world_wait_for(_Atomic size_t *value, size_t least);
 
 /* A client: blocking, of bytes. */
 int client_connect(const struct http_world *world);

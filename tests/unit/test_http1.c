@@ -141,7 +141,7 @@ static void echoes_bodies_of_all_sizes(void **state)
             free(answer.body);
         }
     }
-    world_wait_for(&world.freed, sizeof sizes / sizeof *sizes);
+    http_world_wait_for(&world.freed, sizeof sizes / sizeof *sizes);
     close(fd);
     free(bytes);
 }
@@ -177,10 +177,10 @@ static void pipelined_requests_wait_for_late_answers(void **state)
     fd = client_connect(&world);
     client_say(fd, "GET /later HTTP/1.1\r\n" H "\r\nGET /later HTTP/1.1\r\n" H "\r\n"
                    "GET /now HTTP/1.1\r\n" H "\r\n");
-    first = world_reply_next(&world, NULL);
-    world_reply_text(first, 200, "first");
-    second = world_reply_next(&world, NULL);
-    world_reply_text(second, 400, "second");
+    first = http_world_reply_next(&world, NULL);
+    http_world_reply_text(first, 200, "first");
+    second = http_world_reply_next(&world, NULL);
+    http_world_reply_text(second, 400, "second");
     assert_answer(fd, 200, "first");
     assert_answer(fd, 400, "second");
     assert_answer(fd, 200, "GET /now ? a 1 0 1 0");
@@ -276,8 +276,8 @@ static void answers_a_client_that_says_no_more(void **state)
     fd = client_connect(&world);
     client_say(fd, "GET /later HTTP/1.1\r\n" H "\r\nGET /b HTTP/1.1\r\n" H "\r\n");
     shutdown(fd, SHUT_WR);
-    reply = world_reply_next(&world, NULL);
-    world_reply_text(reply, 200, "late");
+    reply = http_world_reply_next(&world, NULL);
+    http_world_reply_text(reply, 200, "late");
     assert_answer(fd, 200, "late");
     assert_answer(fd, 200, "GET /b ? a 1 0 1 0");
     assert_ended(fd);
@@ -320,7 +320,7 @@ static void refuses_and_closes(void **state)
         client_say(fd, cases[i].text);
         assert_answer(fd, cases[i].status, NULL);
         assert_ended(fd);
-        world_wait_diag(&world, cases[i].kind);
+        http_world_wait_diag(&world, cases[i].kind);
         close(fd);
     }
     assert_int_equal(atomic_load(&world.handled), 0);
@@ -338,7 +338,7 @@ static void refuses_a_head_without_end(void **state)
     memcpy(head, "GET / HTTP/1.1\r\na: ", 19);
     client_try_send(fd, head, 70000);
     assert_answer(fd, 431, NULL);
-    world_wait_diag(&world, "kind=HEAD_BYTES");
+    http_world_wait_diag(&world, "kind=HEAD_BYTES");
     close(fd);
     free(head);
 }
@@ -387,7 +387,7 @@ static void says_repeats_once_a_second(void **state)
         assert_ended(fd);
         close(fd);
     }
-    assert_true(world_has_diag(&world, "kind=PROTOCOL count=1 peer=\"127.0.0.1:"));
+    assert_true(http_world_has_diag(&world, "kind=PROTOCOL count=1 peer=\"127.0.0.1:"));
     while (count_said(&line_count) < 100) /* the rest is said by itself */
         sched_yield();
     assert_true(line_count < 50);
@@ -408,7 +408,7 @@ static void slow_heads_and_bodies_are_late(void **state)
     client_say(fd, "GET / HT");
     assert_answer(fd, 408, NULL);
     assert_ended(fd);
-    world_wait_diag(&world, "kind=HEAD_LATE");
+    http_world_wait_diag(&world, "kind=HEAD_LATE");
     close(fd);
 
     fd = client_connect(&world); /* the second request's head, too */
@@ -426,7 +426,7 @@ static void slow_heads_and_bodies_are_late(void **state)
     client_say(fd, "POST / HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhell");
     assert_answer(fd, 408, NULL);
     assert_ended(fd);
-    world_wait_diag(&world, "kind=BODY_LATE");
+    http_world_wait_diag(&world, "kind=BODY_LATE");
     close(fd);
 
     fd = client_connect(&world);
@@ -454,7 +454,7 @@ static void dribbled_bodies_are_late(void **state)
             break;
     }
     assert_true(count < 1000);
-    world_wait_diag(&world, "kind=BODY_LATE");
+    http_world_wait_diag(&world, "kind=BODY_LATE");
     close(fd);
 }
 
@@ -488,7 +488,7 @@ static void slow_readers_are_cut(void **state)
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     client_say(fd, "POST /echo HTTP/1.1\r\n" H "Content-Length: 16777216\r\n\r\n");
     client_send(fd, bytes, 16 << 20);
-    world_wait_diag(&world, "kind=READ_LATE");
+    http_world_wait_diag(&world, "kind=READ_LATE");
     close(fd);
     free(bytes);
 }
@@ -510,7 +510,7 @@ static void bounds_connections(void **state)
         }
     }
     assert_ended(fds[3]);
-    world_wait_diag(&world, "kind=CONNECTION_COUNT");
+    http_world_wait_diag(&world, "kind=CONNECTION_COUNT");
     for (int i = 0; i < 4; i++)
         close(fds[i]);
 }
@@ -527,7 +527,7 @@ static void bounds_requests(void **state)
         fds[i] = client_connect(&world);
         client_say(fds[i], "GET /later HTTP/1.1\r\n" H "\r\n");
     }
-    world_wait_for(&world.handled, 2);
+    http_world_wait_for(&world.handled, 2);
     fds[2] = client_connect(&world);
     client_say(fds[2], "GET / HTTP/1.1\r\n" H "\r\n");
     assert_answer(fds[2], 503, NULL);
@@ -555,7 +555,7 @@ static void large_bodies_wait_for_others(void **state)
                                   : "POST /later HTTP/1.1\r\n" H "Content-Length: 1048576\r\n\r\n");
         if (i != 1)
             client_send(fds[i], bytes, SIZE);
-        replies[i] = world_reply_next(&world, NULL);
+        replies[i] = http_world_reply_next(&world, NULL);
     }
     fds[3] = client_connect(&world);
     client_say(fds[3], "POST /later HTTP/1.1\r\n" H "Content-Length: 1048576\r\n\r\n");
@@ -566,17 +566,17 @@ static void large_bodies_wait_for_others(void **state)
     assert_answer(other, 200, NULL);
     assert_int_equal(atomic_load(&world.handled), 4);
 
-    world_reply_text(replies[0], 200, "done");
+    http_world_reply_text(replies[0], 200, "done");
     assert_answer(fds[0], 200, "done");
     client_send(fds[3], bytes + 1000, SIZE - 1000);
     const struct mr_request *request;
-    mr_reply last = world_reply_next(&world, &request);
+    mr_reply last = http_world_reply_next(&world, &request);
     assert_int_equal(request->body.size, SIZE);
     assert_memory_equal(request->body.data, bytes, SIZE);
-    world_reply_text(last, 200, "last");
+    http_world_reply_text(last, 200, "last");
     assert_answer(fds[3], 200, "last");
-    world_reply_text(replies[1], 200, "");
-    world_reply_text(replies[2], 200, "");
+    http_world_reply_text(replies[1], 200, "");
+    http_world_reply_text(replies[2], 200, "");
     for (int i = 0; i < 4; i++)
         close(fds[i]);
     close(other);
@@ -625,13 +625,13 @@ static void *answer_all(void *context)
 
     for (size_t i = 0; i < count; i++) {
         const struct mr_request *request;
-        mr_reply reply = world_reply_next(&world, &request);
+        mr_reply reply = http_world_reply_next(&world, &request);
         const struct mr_field field = {{"X-Path", 6}, request->query};
         const struct mr_response response = {
             .status = 200, .fields = &field, .field_count = 1, .body = request->body};
 
         mr_reply_send(reply, &response);
-        world_reply_text(reply, 400, "nobody's any more");
+        http_world_reply_text(reply, 400, "nobody's any more");
         mr_reply_wake(reply);
     }
     return NULL;
@@ -690,7 +690,7 @@ static void clients_may_leave_before_the_answer(void **state)
     http_world_open(&world);
     fd = client_connect(&world);
     client_say(fd, "POST /later HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello");
-    left = world_reply_next(&world, &request);
+    left = http_world_reply_next(&world, &request);
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     close(fd); /* a reset */
 
@@ -699,12 +699,12 @@ static void clients_may_leave_before_the_answer(void **state)
     assert_answer(other, 200, NULL);
     assert_memory_equal(request->body.data, "hello", 5);
     client_say(other, "GET /later HTTP/1.1\r\n" H "\r\n");
-    stays = world_reply_next(&world, NULL);
-    world_reply_text(left, 200, "for nobody");
-    world_reply_text(stays, 200, "for you");
+    stays = http_world_reply_next(&world, NULL);
+    http_world_reply_text(left, 200, "for nobody");
+    http_world_reply_text(stays, 200, "for you");
     assert_answer(other, 200, "for you");
-    world_reply_text(left, 200, "for nobody");
-    world_reply_text(stays, 200, "again");
+    http_world_reply_text(left, 200, "for nobody");
+    http_world_reply_text(stays, 200, "again");
     client_say(other, "GET /x HTTP/1.1\r\n" H "\r\n");
     assert_answer(other, 200, "GET /x ? a 1 0 1 0");
     close(other);
@@ -734,7 +734,7 @@ static void feeds_come_whole(void **state)
     assert_feed_bytes(answer.body, 0, answer.size);
     free(answer.body);
     assert_answer(fd, 200, "GET /next ? a 1 0 1 0");
-    world_wait_for(&world.feed_closed, 1);
+    http_world_wait_for(&world.feed_closed, 1);
     close(fd);
 
     world.feed_filled = 0; /* HTTP/1.0 has no chunks: the end is the connection's */
@@ -761,13 +761,13 @@ static void woken_feeds_go_on(void **state)
     client_say(fd, "GET /feed HTTP/1.1\r\n" H "\r\n");
     client_answer_of_head(fd, &answer);
     for (size_t i = 0; i < 500; i++) {
-        world_feed_more(&world, 10);
+        http_world_feed_more(&world, 10);
         assert_int_equal(client_read(fd, chunk, 18), 18);
         assert_memory_equal(chunk, "000a\r\n", 6);
         assert_feed_bytes(chunk + 6, i * 10, 10);
     }
     shutdown(fd, SHUT_WR); /* a client that listens to a feed and closes is gone */
-    world_wait_for(&world.feed_closed, 1);
+    http_world_wait_for(&world.feed_closed, 1);
     mr_reply_wake(world.feed_reply);
     close(fd);
 }
@@ -781,9 +781,9 @@ static void feeds_are_asked_again_in_time(void **state)
     http_world_open(&world);
     fd = client_connect(&world);
     client_say(fd, "GET /feed HTTP/1.1\r\n" H "\r\n");
-    world_wait_for(&world.feed_asked, 10);
+    http_world_wait_for(&world.feed_asked, 10);
     close(fd);
-    world_wait_for(&world.feed_closed, 1);
+    http_world_wait_for(&world.feed_closed, 1);
 }
 
 /* Only as much is made as the sockets and one buffer hold. */
@@ -819,7 +819,7 @@ static void slow_listeners_bound_a_feed(void **state)
     while (atomic_load(&world.feed_filled) <= filled + (1 << 20))
         assert_int_equal(client_read(fd, bytes, 1 << 16), 1 << 16);
     close(fd);
-    world_wait_for(&world.feed_closed, 1);
+    http_world_wait_for(&world.feed_closed, 1);
     free(bytes);
 }
 
@@ -847,10 +847,10 @@ static void stops_gracefully(void **state)
     assert_answer(idle, 200, NULL);
     busy = client_connect(&world);
     client_say(busy, "GET /later HTTP/1.1\r\n" H "\r\n");
-    reply = world_reply_next(&world, NULL);
+    reply = http_world_reply_next(&world, NULL);
     feed = client_connect(&world);
     client_say(feed, "GET /feed HTTP/1.1\r\n" H "\r\n");
-    world_wait_for(&world.feed_asked, 1);
+    http_world_wait_for(&world.feed_asked, 1);
 
     pthread_create(&thread, NULL, stop_run, &cut_count);
     assert_ended(idle);
@@ -858,7 +858,7 @@ static void stops_gracefully(void **state)
     assert_int_equal(answer.status, 200);
     free(answer.body);
     assert_true(world.feed_stopped);
-    world_reply_text(reply, 200, "in time");
+    http_world_reply_text(reply, 200, "in time");
     answer = client_answer(busy);
     assert_string_equal(answer.body, "in time");
     assert_true(answer.closes);
@@ -881,10 +881,10 @@ static void stops_at_the_deadline_at_last(void **state)
     http_world_open(&world);
     fd = client_connect(&world);
     client_say(fd, "GET /later HTTP/1.1\r\n" H "\r\n");
-    reply = world_reply_next(&world, NULL);
+    reply = http_world_reply_next(&world, NULL);
     assert_int_equal(mr_server_stop(world.server, 50), 1);
     assert_ended(fd);
-    world_reply_text(reply, 200, "too late"); /* dropped, not lost memory */
+    http_world_reply_text(reply, 200, "too late"); /* dropped, not lost memory */
     mr_reply_wake(reply);
     close(fd);
 }

@@ -271,7 +271,7 @@ static void echoes_bodies_side_by_side(void **state)
             assert_memory_equal(streams[i].got, bytes, sizes[i % COUNT]);
         free(streams[i].got);
     }
-    world_wait_for(&world.freed, COUNT);
+    http_world_wait_for(&world.freed, COUNT);
     client_end(&client);
     free(bytes);
 }
@@ -288,13 +288,13 @@ static void answers_in_the_order_they_come(void **state)
     for (int i = 0; i < 20; i++) {
         client_ask(&client, &streams[i], "/later", NULL, 0);
         client_flush(&client);
-        replies[i] = world_reply_next(&world, NULL);
+        replies[i] = http_world_reply_next(&world, NULL);
     }
     for (int i = 20; i-- > 0;) {
         char text[16];
 
         sprintf(text, "number %d", i);
-        world_reply_text(replies[i], 200, text);
+        http_world_reply_text(replies[i], 200, text);
         assert_answer(&client, &streams[i], 200, text);
     }
     client_end(&client);
@@ -311,11 +311,11 @@ static void answers_nobody_after_a_reset(void **state)
     client_begin(&client, 65535);
     client_ask(&client, &first, "/later", "hello", 5);
     client_flush(&client);
-    reply = world_reply_next(&world, NULL);
+    reply = http_world_reply_next(&world, NULL);
     nghttp2_submit_rst_stream(client.session, NGHTTP2_FLAG_NONE, first.id, NGHTTP2_CANCEL);
     client_ask(&client, &second, "/echo", "x", 1);
     assert_answer(&client, &second, 200, "x");
-    world_reply_text(reply, 200, "for nobody");
+    http_world_reply_text(reply, 200, "for nobody");
     client_ask(&client, &second, "/echo", "y", 1);
     assert_answer(&client, &second, 200, "y");
     assert_null(first.got);
@@ -333,11 +333,11 @@ static void clients_may_leave_before_the_answer(void **state)
     for (int i = 0; i < 10; i++)
         client_ask(&client, &streams[i], i % 2 ? "/later" : "/feed", "hello", 5);
     client_flush(&client);
-    world_wait_for(&world.handled, 10);
+    http_world_wait_for(&world.handled, 10);
     client_end(&client);
-    world_wait_for(&world.feed_closed, 5);
+    http_world_wait_for(&world.feed_closed, 5);
     for (int i = 0; i < 5; i++)
-        world_reply_text(world_reply_next(&world, NULL), 200, "for nobody");
+        http_world_reply_text(http_world_reply_next(&world, NULL), 200, "for nobody");
 }
 
 /* ---- feeds -------------------------------------------------------------------------------- */
@@ -359,16 +359,16 @@ static void woken_feeds_go_on(void **state)
     client_begin(&client, 65535);
     client_ask(&client, &feed, "/feed", NULL, 0);
     client_flush(&client);
-    world_wait_for(&world.feed_asked, 1);
+    http_world_wait_for(&world.feed_asked, 1);
     for (size_t i = 1; i <= 300; i++) {
-        world_feed_more(&world, 10);
+        http_world_feed_more(&world, 10);
         while (feed.got_size < i * 10)
             client_turn(&client);
     }
     assert_feed_bytes(feed.got, 3000);
     nghttp2_submit_rst_stream(client.session, NGHTTP2_FLAG_NONE, feed.id, NGHTTP2_CANCEL);
     client_flush(&client);
-    world_wait_for(&world.feed_closed, 1);
+    http_world_wait_for(&world.feed_closed, 1);
     free(feed.got);
     client_end(&client);
 }
@@ -417,7 +417,7 @@ static void refuses_what_is_too_large(void **state)
     client_begin(&client, 65535);
     client_ask(&client, &stream, "/echo", bytes, (16 << 20) + 1);
     assert_answer(&client, &stream, 413, "the body is too large\n");
-    world_wait_diag(&world, "kind=BODY_BYTES");
+    http_world_wait_diag(&world, "kind=BODY_BYTES");
 
     memset(path, 'a', 70000);
     path[0] = '/';
@@ -460,7 +460,7 @@ static void slow_bodies_are_late(void **state)
     stream.id =
         nghttp2_submit_headers(client.session, NGHTTP2_FLAG_NONE, -1, NULL, fields, 4, &stream);
     assert_answer(&client, &stream, 408, NULL);
-    world_wait_diag(&world, "kind=BODY_LATE");
+    http_world_wait_diag(&world, "kind=BODY_LATE");
     client_end(&client);
 }
 
@@ -478,7 +478,7 @@ static void who_takes_no_answer_is_reset(void **state)
     client_ask(&client, &stream, "/echo", bytes, 200000);
     client_wait(&client, &stream);
     assert_int_equal(stream.code, NGHTTP2_CANCEL);
-    world_wait_diag(&world, "kind=READ_LATE");
+    http_world_wait_diag(&world, "kind=READ_LATE");
     free(stream.got);
     free(bytes);
     client_end(&client);
@@ -536,7 +536,7 @@ static void assert_cut(size_t (*frames)(uint8_t *to, uint32_t i), const char *ki
     shutdown(raw_fd, SHUT_RDWR);
     pthread_join(thread, NULL);
     close(raw_fd);
-    world_wait_diag(&world, kind);
+    http_world_wait_diag(&world, kind);
     client_begin(&client, 65535);
     client_ask(&client, &stream, "/", NULL, 0);
     assert_answer(&client, &stream, 200, NULL);
@@ -624,7 +624,7 @@ static void bounds_a_settings_flood(void **state)
         if (!client_try_send(fd, frames, settings_flood(frames, i)))
             break;
     close(fd);
-    world_wait_diag(&world, "event=http_refused");
+    http_world_wait_diag(&world, "event=http_refused");
 }
 
 static void heads_that_do_not_end_are_late(void **state)
@@ -641,7 +641,7 @@ static void heads_that_do_not_end_are_late(void **state)
     client_send(fd, frame, put_frame(frame, 1, 1, 1, get_block, sizeof get_block));
     while (recv(fd, &byte, 1, 0) > 0)
         ;
-    world_wait_diag(&world, "kind=HEAD_LATE");
+    http_world_wait_diag(&world, "kind=HEAD_LATE");
     close(fd);
 }
 
@@ -684,12 +684,12 @@ static void stops_gracefully(void **state)
     client_ask(&client, &feed, "/feed", NULL, 0);
     client_ask(&client, &later, "/later", NULL, 0);
     client_flush(&client);
-    mr_reply reply = world_reply_next(&world, NULL);
+    mr_reply reply = http_world_reply_next(&world, NULL);
     pthread_create(&thread, NULL, stop_run, &cut_count);
     client_wait(&client, &feed);
     assert_int_equal(client.goaway, NGHTTP2_NO_ERROR);
     assert_int_equal(feed.code, NGHTTP2_NO_ERROR);
-    world_reply_text(reply, 200, "in time");
+    http_world_reply_text(reply, 200, "in time");
     assert_answer(&client, &later, 200, "in time");
     while (!client.is_gone)
         client_turn(&client);

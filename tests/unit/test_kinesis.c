@@ -370,7 +370,7 @@ static void an_answer_may_come_when_the_client_has_left(void **state)
     fake.is_late = true;
     http_world_open(&world);
     fd = ask("POST", "/", SIGNED JSON TARGET("PutRecord"), PUT_BODY);
-    world_wait_for(&fake.called, 1);
+    http_world_wait_for(&fake.called, 1);
     close(fd);
     fake.kept->done(fake.kept);
 }
@@ -414,7 +414,7 @@ static struct client_answer subscribe(void)
     int fd = ask("POST", "/", SIGNED JSON TARGET("SubscribeToShard"), SUBSCRIBE_BODY);
     struct client_answer answer;
 
-    world_wait_for(&fake.called, 1);
+    http_world_wait_for(&fake.called, 1);
     offer_events(3, true);
     answer = client_answer(fd);
     assert_int_equal(answer.status, 200);
@@ -436,7 +436,7 @@ static void a_stream_begins_goes_on_and_ends(void **state)
     for (unsigned i = 0; i < 3; i++)
         message_at(&answer, &at, "\"ContinuationSequenceNumber\":\"7\"");
     assert_int_equal(at, answer.size);
-    world_wait_for(&fake.left, 1);
+    http_world_wait_for(&fake.left, 1);
     free(answer.body);
 }
 
@@ -484,9 +484,9 @@ static void the_subscription_is_left_with_the_client(void **state)
 
     http_world_open(&world);
     fd = ask("POST", "/", SIGNED JSON TARGET("SubscribeToShard"), SUBSCRIBE_BODY);
-    world_wait_for(&fake.waited, 1);
+    http_world_wait_for(&fake.waited, 1);
     close(fd);
-    world_wait_for(&fake.left, 1);
+    http_world_wait_for(&fake.left, 1);
 }
 
 static void a_stopping_server_ends_streams_well(void **state)
@@ -498,7 +498,7 @@ static void a_stopping_server_ends_streams_well(void **state)
 
     http_world_open(&world);
     fd = ask("POST", "/", SIGNED JSON TARGET("SubscribeToShard"), SUBSCRIBE_BODY);
-    world_wait_for(&fake.waited, 1);
+    http_world_wait_for(&fake.waited, 1);
     assert_int_equal(mr_server_stop(world.server, 10000), 0);
     answer = client_answer(fd);
     message_at(&answer, &at, "initial-response");

@@ -254,14 +254,14 @@ static void refuses_old_versions_and_nonsense(void **state)
     while (recv(fd, &byte, 1, 0) > 0)
         ;
     close(fd);
-    world_wait_diag(&world, "kind=HANDSHAKE ");
+    http_world_wait_diag(&world, "kind=HANDSHAKE ");
 
     fd = client_connect(&world);
     client_send(fd, "\x16\x03\x01", 3);
     while (recv(fd, &byte, 1, 0) > 0)
         ;
     close(fd);
-    world_wait_diag(&world, "kind=HANDSHAKE_LATE");
+    http_world_wait_diag(&world, "kind=HANDSHAKE_LATE");
 }
 
 static void says_which_file_is_unusable(void **state)

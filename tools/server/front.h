@@ -5,7 +5,7 @@
 #ifndef MR_SERVER_FRONT_H
 #define MR_SERVER_FRONT_H
 
-#include "server/server.h"
+#include "server/guard.h"
 #include "wire/wire.h"
 
 enum mr_front_verdict {
@@ -22,13 +22,15 @@ struct mr_front {
     enum mr_front_verdict verdict;
     enum mr_action action;
     enum mr_format format;
-    mr_bytes region; /* of the credential; absent if there is none */
-    void *structure; /* the action's request, in the arena */
+    mr_bytes region;     /* of the credential; absent if there is none */
+    void *structure;     /* the action's request, in the arena */
+    struct mr_pass pass; /* of a caller that was let in: end it, whatever the verdict */
     struct mr_refusal refusal;
 };
 
-/* The request and the arena must outlive what is in front. */
-void mr_front_read(const struct mr_request *request, struct mr_arena *arena,
+/* The request and the arena must outlive what is in front. Without a guard (NULL) whoever says that
+ * he has signed may do anything. */
+void mr_front_read(const struct mr_request *request, struct mr_guard *guard, struct mr_arena *arena,
                    struct mr_front *front);
 
 #endif

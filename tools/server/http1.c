@@ -120,7 +120,7 @@ static void refuse(struct mr_connection *connection, enum mr_refusal refusal)
     struct mr_http1 *http1 = &connection->http1;
     char text[80];
     struct mr_response response = {
-        .status = mr_refusal_status(refusal), .fields = &plain, .field_count = 1};
+        .status = mr_refusal_http_status(refusal), .fields = &plain, .field_count = 1};
 
     mr_connection_refuse(connection, refusal);
     if (http1->exchange)

@@ -182,7 +182,7 @@ static void refuse(struct mr_exchange *exchange, enum mr_refusal refusal)
     static const struct mr_field plain = {{"content-type", 12}, {"text/plain", 10}};
     char text[80];
     struct mr_response response = {
-        .status = mr_refusal_status(refusal), .fields = &plain, .field_count = 1};
+        .status = mr_refusal_http_status(refusal), .fields = &plain, .field_count = 1};
 
     mr_connection_refuse(exchange->connection, refusal);
     response.body.data = text;

@@ -19,6 +19,7 @@
 struct mr_kinesis {
     struct mr_service *service;
     bool has_region;
+    struct mr_guard *guard;
     _Atomic uint32_t call_count;
 };
 
@@ -28,6 +29,7 @@ struct exchange {
     struct mr_kinesis *kinesis;
     struct mr_arena arena;
     mr_reply reply;
+    struct mr_pass pass;
     enum mr_format format;
     bool is_cross_origin;
 };
@@ -303,6 +305,7 @@ static void end_exchange(struct exchange *exchange)
 {
     struct mr_kinesis *kinesis = exchange->kinesis;
 
+    mr_pass_end(&exchange->pass);
     mr_arena_fini(&exchange->arena);
     mr_free(exchange);
     atomic_fetch_sub(&kinesis->call_count, 1);
@@ -330,6 +333,7 @@ static void begin_call(struct exchange *exchange, const struct mr_front *front, 
     exchange->call = (struct mr_call){.action = front->action,
                                       .request = front->structure,
                                       .arena = &exchange->arena,
+                                      .caller = exchange->pass.caller,
                                       .done = done};
     if (!exchange->kinesis->has_region)
         exchange->call.region = front->region;
@@ -350,7 +354,8 @@ void mr_kinesis_handle(void *context, const struct mr_request *request)
     exchange->arena = MR_ARENA(REQUEST_BYTES(request->body.size));
     exchange->reply = request->reply;
     exchange->is_cross_origin = mr_request_field(request, "origin").size != 0;
-    mr_front_read(request, &exchange->arena, &front);
+    mr_front_read(request, kinesis->guard, &exchange->arena, &front);
+    exchange->pass = front.pass;
     exchange->format = front.format;
     switch (front.verdict) {
     case MR_FRONT_CALL:
@@ -389,6 +394,11 @@ struct mr_kinesis *mr_kinesis_of(struct mr_service *service, bool has_region)
     return kinesis;
 }
 
+void mr_kinesis_guard(struct mr_kinesis *kinesis, struct mr_guard *guard)
+{
+    kinesis->guard = guard;
+}
+
 mr_status mr_kinesis_open(struct mr_kinesis **kinesis, mr_engine *engine,
                           const struct mr_kinesis_config *config, mr_error *error)
 {
@@ -405,9 +415,11 @@ mr_status mr_kinesis_open(struct mr_kinesis **kinesis, mr_engine *engine,
     service_config.state_delay_ms = config->state_delay_ms;
     service_config.limit_calls = service_config.limit_fan_out = config->has_limits;
     status = mr_service_local_open(&service, engine, &service_config, error);
-    if (status == MR_OK)
-        *kinesis = mr_kinesis_of(service, config->region != NULL);
-    return status;
+    if (status)
+        return status;
+    *kinesis = mr_kinesis_of(service, config->region != NULL);
+    mr_kinesis_guard(*kinesis, config->guard);
+    return MR_OK;
 }
 
 void mr_kinesis_drain(struct mr_kinesis *kinesis)

@@ -6,6 +6,7 @@
 
 struct mr_kinesis;
 struct mr_service;
+struct mr_guard;
 
 /* A number or text that is 0 takes the service's default. */
 struct mr_kinesis_config {
@@ -14,6 +15,7 @@ struct mr_kinesis_config {
     uint32_t shard_count_max;
     uint32_t state_delay_ms; /* 0 is 0 */
     bool has_limits;         /* of calls and of fan-out; those of shards are the engine's */
+    struct mr_guard *guard;  /* lets in who is allowed to; NULL: everybody. Must outlive it */
 };
 
 /* Over a service of the engine, which must outlive it. */
@@ -22,6 +24,7 @@ mr_status mr_kinesis_open(struct mr_kinesis **kinesis, mr_engine *engine,
 
 /* Over any service, which it closes in the end; has_region: it has its own. */
 struct mr_kinesis *mr_kinesis_of(struct mr_service *service, bool has_region);
+void mr_kinesis_guard(struct mr_kinesis *kinesis, struct mr_guard *guard); /* before any request */
 
 /* A handler; the context is the struct mr_kinesis. */
 void mr_kinesis_handle(void *context, const struct mr_request *request);

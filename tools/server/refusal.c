@@ -13,7 +13,7 @@ static const struct {
 #undef X
 };
 
-unsigned mr_refusal_status(enum mr_refusal refusal)
+unsigned mr_refusal_http_status(enum mr_refusal refusal)
 {
     return kinds[refusal].status;
 }

@@ -50,7 +50,7 @@ enum mr_refusal {
         MR_REFUSAL_COUNT
 };
 
-unsigned mr_refusal_status(enum mr_refusal refusal);
+unsigned mr_refusal_http_status(enum mr_refusal refusal);
 const char *mr_refusal_text(enum mr_refusal refusal);
 
 /* What one loop has refused. Start with mr_refusals_init(). */

@@ -1,0 +1,188 @@
+/*
+ * admit.c - may the caller make this call? Every stream and consumer that its request names is asked
+ * for, by the ARN it has here, whatever the request calls it.
+ *
+ * A deny wins. Within the account it is enough that the caller's policies or the resource's allow;
+ * from another account both must.
+ */
+#include "service/inside.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ACTION_BYTES 80
+
+struct asking {
+    struct mr_local *local;
+    struct mr_call *call;
+    char action[ACTION_BYTES];
+};
+
+/* ---- one resource ------------------------------------------------------------------------- */
+
+enum verdict { ALLOWED, NOT_ALLOWED, NOT_ALLOWED_THERE, DENIED, DENIED_THERE };
+
+/* What the caller's own policies say. */
+static enum mr_opinion ask_caller(const struct mr_caller *caller,
+                                  const struct mr_policy_question *question)
+{
+    enum mr_opinion opinion = MR_OPINION_NONE;
+
+    for (size_t i = 0; i < caller->policy_count && opinion != MR_OPINION_DENY; i++) {
+        enum mr_opinion next = mr_policy_ask(caller->policies[i], question);
+
+        if (next > opinion)
+            opinion = next;
+    }
+    return opinion;
+}
+
+static enum verdict judge(const struct asking *asking, enum mr_opinion own, enum mr_opinion there)
+{
+    bool is_foreign = !mr_text_is(asking->call->caller->account, asking->local->account);
+
+    if (own == MR_OPINION_DENY)
+        return DENIED;
+    if (there == MR_OPINION_DENY)
+        return DENIED_THERE;
+    if (is_foreign)
+        return own != MR_OPINION_ALLOW    ? NOT_ALLOWED
+               : there == MR_OPINION_NONE ? NOT_ALLOWED_THERE
+                                          : ALLOWED;
+    return own == MR_OPINION_ALLOW || there == MR_OPINION_ALLOW ? ALLOWED : NOT_ALLOWED;
+}
+
+static bool refuse(const struct asking *asking, enum verdict verdict, mr_bytes resource)
+{
+    static const char *const reasons[] = {
+        [NOT_ALLOWED] = " because no identity-based policy allows the ",
+        [NOT_ALLOWED_THERE] = " because no resource-based policy allows the ",
+        [DENIED] = " with an explicit deny in an identity-based policy",
+        [DENIED_THERE] = " with an explicit deny in a resource-based policy",
+    };
+    bool names_action = verdict == NOT_ALLOWED || verdict == NOT_ALLOWED_THERE;
+
+    return mr_refuse(asking->call, MR_EXCEPTION_ACCESS_DENIED,
+                     "User: %.*s is not authorized to perform: %s on resource: %.*s%s%s%s",
+                     TEXT(asking->call->caller->arn), asking->action, TEXT(resource),
+                     reasons[verdict], names_action ? asking->action : "",
+                     names_action ? " action" : "");
+}
+
+/* stream is "" for what has no resource, consumer "" for the stream itself. */
+static bool ask(const struct asking *asking, const char *stream, const char *consumer)
+{
+    const struct mr_caller *caller = asking->call->caller;
+    struct mr_policy_question question = {.action = mr_text(asking->action),
+                                          .resource = mr_text("*"),
+                                          .caller = caller->arn,
+                                          .account = caller->account};
+    enum mr_opinion own, there = MR_OPINION_NONE;
+    struct mr_local_consumer unknown = {0};
+    const struct mr_local_consumer *found;
+    struct mr_local_stream *kept;
+    char arn[ARN_BYTES];
+    enum verdict verdict;
+
+    pthread_rwlock_rdlock(&asking->local->lock);
+    kept = mr_local_find(asking->local, stream);
+    if (consumer[0]) {
+        snprintf(unknown.name, sizeof unknown.name, "%s", consumer);
+        found = kept ? mr_local_consumer_find(asking->local, kept, consumer) : NULL;
+        mr_consumer_arn(asking->local, asking->call, stream, found ? found : &unknown, arn);
+        question.resource = mr_text(arn);
+    } else if (stream[0]) {
+        mr_stream_arn(asking->local, asking->call, stream, arn);
+        question.resource = mr_text(arn);
+    }
+    if (kept)
+        there = mr_policy_of(kept, consumer, &question);
+    pthread_rwlock_unlock(&asking->local->lock);
+    own = ask_caller(caller, &question);
+    verdict = judge(asking, own, there);
+    return verdict == ALLOWED || refuse(asking, verdict, question.resource);
+}
+
+/* ---- the request -------------------------------------------------------------------------- */
+
+/* The text member of that name; absent if the request has none. */
+static mr_bytes member(const struct mr_call *call, const char *name)
+{
+    const struct mr_shape *shape = &mr_shapes[mr_actions[call->action].request];
+
+    for (size_t i = 0; i < shape->member_count; i++)
+        if (shape->members[i].kind == MR_KIND_STRING && strcmp(shape->members[i].name, name) == 0)
+            return *(const mr_bytes *)mr_member_at(call->request, i);
+    return (mr_bytes){0};
+}
+
+/* A consumer that is named beside its stream is what an action is about, if there is one already. */
+static const char *consumer_beside(const struct mr_call *call, struct mr_named *named)
+{
+    mr_bytes name = member(call, "ConsumerName");
+
+    if (name.data && call->action != MR_ACTION_REGISTER_STREAM_CONSUMER &&
+        name.size < sizeof named->consumer) {
+        memcpy(named->consumer, name.data, name.size);
+        named->consumer[name.size] = 0;
+    }
+    return named->consumer;
+}
+
+static bool ask_arn(const struct asking *asking, const char *name)
+{
+    mr_bytes arn = member(asking->call, name);
+    struct mr_named named;
+
+    return !arn.data || (mr_name_resource(asking->local, asking->call, arn, &named) &&
+                         ask(asking, named.name, consumer_beside(asking->call, &named)));
+}
+
+static bool ask_name(const struct asking *asking)
+{
+    mr_bytes name = member(asking->call, "StreamName");
+    struct mr_named named = {0};
+
+    if (!name.data)
+        return true;
+    memcpy(named.name, name.data, name.size);
+    return ask(asking, named.name, consumer_beside(asking->call, &named));
+}
+
+/* One that cannot be read is refused by the action itself. */
+static bool ask_token(const struct asking *asking, const char *name)
+{
+    mr_bytes text = member(asking->call, name);
+    struct mr_token token;
+
+    return !text.data || !mr_token_open(asking->local, text, &token) ||
+           ask(asking, token.stream, "");
+}
+
+/* Of other lists a token says no more than the request itself. */
+static const char *token_of(const struct mr_call *call)
+{
+    return call->action == MR_ACTION_LIST_SHARDS ? "NextToken" : "ShardIterator";
+}
+
+static bool names_resource(const struct mr_call *call)
+{
+    const char *const names[] = {"StreamName", "StreamARN", "ConsumerARN", "ResourceARN",
+                                 token_of(call)};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (member(call, names[i]).data)
+            return true;
+    return false;
+}
+
+bool mr_local_admit(struct mr_local *local, struct mr_call *call)
+{
+    struct asking asking = {.local = local, .call = call};
+
+    snprintf(asking.action, sizeof asking.action, "kinesis:%s", mr_actions[call->action].name);
+    if (!names_resource(call))
+        return ask(&asking, "", "");
+    return ask_name(&asking) && ask_arn(&asking, "StreamARN") && ask_arn(&asking, "ConsumerARN") &&
+           ask_arn(&asking, "ResourceARN") && ask_token(&asking, token_of(call));
+}
