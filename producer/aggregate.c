@@ -129,6 +129,7 @@ bool mr_stage_aggregate_join(struct mr_producer *producer, struct mr_pending *re
     return true;
 }
 
+/* P7 */
 void mr_stage_aggregate(struct mr_producer *producer)
 {
     uint64_t next_ns = MR_NEVER;

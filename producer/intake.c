@@ -128,7 +128,7 @@ static void fill(struct mr_pending *record, const mr_put *put, void *token, uint
         memcpy(record->bytes + put->partition_key.size, put->data.data, put->data.size);
 }
 
-/* Hold the lock. */
+/* P3: at most so many bytes are unanswered. Hold the lock. */
 static mr_status reserve(struct mr_intake *intake, size_t bytes, size_t bytes_max, mr_error *error)
 {
     if (intake->is_closed)

@@ -1,5 +1,5 @@
 /*
- * limit.c - no faster than a shard takes: units queue for their shard's two buckets, bytes and
+ * limit.c - P8: no faster than a shard takes: units queue for their shard's two buckets, bytes and
  * records, in order. Being over the rate for a while costs less here than refusals do.
  */
 #include "stage.h"

@@ -11,7 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define SWEEP_NS UINT64_C(100000000)
+#define SWEEP_NS UINT64_C(100000000) /* P2 */
 
 /* ---- answers -------------------------------------------------------------------------------- */
 
@@ -168,7 +168,7 @@ void mr_stage_retry_dissolve(struct mr_producer *producer, struct mr_unit *unit)
 
 /* ---- held ----------------------------------------------------------------------------------- */
 
-/* Half of the time is by chance: producers that failed together do not come back together. */
+/* P6: half of the time is by chance: producers that failed together do not come back together. */
 static uint64_t delay_ns(struct mr_producer *producer, const struct mr_unit *unit)
 {
     uint32_t tries = unit->attempts_before + unit->attempt_count;

@@ -1,7 +1,7 @@
 /*
  * aggregate.h - many user records in the data of one record, as the KPL packs them (spec 8.1).
  *
- *     F3 89 9A C2 | AggregatedRecord (protobuf) | MD5 of the protobuf
+ *     f3 89 9a c2 | AggregatedRecord (protobuf) | MD5 of the protobuf
  *
  * AggregatedRecord is a table of partition keys, a table of explicit hash keys, and the user records
  * with their places in these tables. Data that is not all of this as it should be is one plain

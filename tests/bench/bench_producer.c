@@ -81,7 +81,6 @@ static double offer_window(void *context, uint32_t window_ms)
     config.aggregates = offer->aggregates;
     config.linger_ms = 5;
     config.rate_limit = 0;
-    config.buffer_bytes = (size_t)mr_bench_setting("P_BUF", 64) << 20;
     mr_bench_need(mr_producer_open(&producer, &config, &error), &error);
     for (unsigned i = 0; i < offer->thread_count; i++) {
         putters[i] = (struct putter){producer, &stop, records.count / offer->thread_count * i, 0};

@@ -63,8 +63,9 @@ struct sent *world_put_as(struct world *world, const mr_put *put, mr_status *sta
     mr_check(world->sent_count < sizeof world->sent / sizeof *world->sent);
     sent->world = world;
     sent->put_ms = world->clock.wall_ms;
-    memcpy(sent->key, put->partition_key.data,
-           put->partition_key.size < 31 ? put->partition_key.size : 31);
+    if (put->partition_key.size)
+        memcpy(sent->key, put->partition_key.data,
+               put->partition_key.size < 31 ? put->partition_key.size : 31);
     *status = mr_producer_put(world->producer, put, sent, NULL);
     if (*status) {
         mr_free(sent);
