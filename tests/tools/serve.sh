@@ -180,6 +180,32 @@ check "a browser may ask" eval "anonymous OPTIONS -H 'Origin: http://x' \
     -H 'Access-Control-Request-Headers: x-amz-target' &&
     grep -qi '^access-control-allow-headers: x-amz-target' '$work/out'"
 check "health" [ "$(curl -sS "http://127.0.0.1:$port/health")" = '{"status":"ok"}' ]
+# Bytes as they are: HEAD-AND-BODY; the answer to $work/out
+bytes() {
+    { exec 9<> "/dev/tcp/127.0.0.1/$port" && printf '%b' "$1" >&9 && timeout 20 cat <&9 > "$work/out"
+        exec 9>&-; } 2> "$work/err"
+}
+
+# refused KIND STATUS BYTES: and the server says so in one line
+refused() {
+    bytes "$3" && head -n 1 "$work/out" | grep -q " $2 " &&
+        [ "$(grep -c "kind=$1 " "$work/err.serve")" = 1 ]
+}
+
+deep=$(printf '[%.0s' {1..5000})
+check "two lengths" refused LENGTH_TWICE 400 \
+    'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}'
+check "a length and chunks" refused LENGTH_AND_CODING 400 \
+    'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'
+check "a body over 16 MiB" refused BODY_BYTES 413 \
+    'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 16777217\r\n\r\n'
+check "absurd nesting" answers 400 '{"__type":"SerializationException"}' PutRecords "{\"Records\":$deep"
+check "a member twice" answers 400 '{"__type":"SerializationException"}' DescribeStream \
+    '{"StreamName":"a","StreamName":"b"}'
+check "no UTF-8" answers 400 '{"__type":"SerializationException"}' DescribeStream \
+    "$(printf '{"StreamName":"\377"}')"
+check "a number out of range" answers 400 'failed to satisfy constraint' ListStreams '{"Limit":1e99}'
+check "after all that it serves" answers 200 StreamNames ListStreams '{}'
 check "an end when asked for" stop
 check "a certificate needs a key" ends 2 millrace serve --tls-cert "$work/cert.pem"
 check "a port is a number below 65536" ends 2 millrace serve --port 65536

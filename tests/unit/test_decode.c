@@ -302,6 +302,8 @@ static void refuses_bodies_that_are_no_object(void **state)
     refuses(MR_FORMAT_CBOR, MR_SHAPE_put_records_request, (mr_bytes){"\x80", 1}, NULL);
     refuses(MR_FORMAT_CBOR, MR_SHAPE_put_records_request, (mr_bytes){"\xbf", 1}, NULL);
     refuses(MR_FORMAT_CBOR, MR_SHAPE_put_records_request, (mr_bytes){"\xa0\xa0", 2}, NULL);
+    refuses(MR_FORMAT_CBOR, MR_SHAPE_put_records_request,
+            bytes_of("\xa2\x6aStreamName\x61\x61\x6aStreamName\x61\x62"), NULL);
 }
 
 static void needs_room_in_the_arena(void **state)
