@@ -15,6 +15,28 @@ static void note(int number)
     mr_word_wake(&word, true); /* a bare system call: allowed in a handler */
 }
 
+static _Atomic uint32_t reload_count;
+
+static void note_reload(int number)
+{
+    (void)number;
+    atomic_fetch_add(&reload_count, 1);
+    atomic_fetch_add(&word, 1);
+    mr_word_wake(&word, true);
+}
+
+void mr_reload_catch(void)
+{
+    struct sigaction action = {.sa_handler = note_reload, .sa_flags = SA_RESTART};
+
+    sigaction(SIGHUP, &action, NULL);
+}
+
+uint32_t mr_reload_count(void)
+{
+    return atomic_load(&reload_count);
+}
+
 void mr_interrupt_catch(void)
 {
     /* Without SA_RESTART a waiting read() returns; the second signal ends the process. */

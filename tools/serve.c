@@ -3,6 +3,7 @@
 #include "os/socket.h"
 #include "os/thread.h"
 #include "output.h"
+#include "server/guard.h"
 #include "server/kinesis.h"
 #include "serving.h"
 
@@ -14,6 +15,7 @@
 struct serving {
     struct mr_cli *cli;
     const struct mr_serve_options *options;
+    struct mr_guard *guard; /* NULL: everybody may call */
     struct mr_kinesis *kinesis;
     struct mr_server *server;
 };
@@ -24,6 +26,28 @@ static void say_line(void *context, const char *line)
     mr_say("%s", line);
 }
 
+static mr_status open_guard(struct serving *serving)
+{
+    const struct mr_serve_options *options = serving->options;
+    const struct mr_guard_config config = {
+        .path = options->auth, .account_id = options->account_id, .region = options->region};
+
+    if (!options->auth)
+        return MR_OK;
+    mr_reload_catch();
+    return mr_guard_open(&serving->guard, &config, &serving->cli->error);
+}
+
+static void reload_guard(struct serving *serving)
+{
+    mr_error error;
+
+    if (mr_guard_reload(serving->guard, &error))
+        mr_say("millrace: users stay as they were: %s", error.message);
+    else
+        mr_say("users read again from %s", serving->options->auth);
+}
+
 static mr_status open_server(struct serving *serving)
 {
     const struct mr_serve_options *options = serving->options;
@@ -31,7 +55,8 @@ static mr_status open_server(struct serving *serving)
                                                .region = options->region,
                                                .shard_count_max = (uint32_t)options->shard_limit,
                                                .state_delay_ms = (uint32_t)options->state_delay,
-                                               .has_limits = options->limits == 0};
+                                               .has_limits = options->limits == 0,
+                                               .guard = serving->guard};
     struct mr_server_config server_config = {.address = options->address,
                                              .port = (uint16_t)options->port,
                                              .loop_count = (unsigned)options->loops,
@@ -92,12 +117,16 @@ static void note_address(const struct serving *serving)
     mr_serving_note(serving->cli->directory, url);
 }
 
-static void wait_for_the_end(void)
+static void wait_for_the_end(struct serving *serving)
 {
     _Atomic uint32_t *word = mr_interrupt_word();
-    uint32_t seen = atomic_load(word);
+    uint32_t seen = atomic_load(word), reload_count = 0;
 
     while (!mr_interrupted()) {
+        if (mr_reload_count() != reload_count) {
+            reload_count = mr_reload_count();
+            reload_guard(serving);
+        }
         mr_word_wait(word, seen, UINT32_MAX);
         seen = atomic_load(word);
     }
@@ -139,13 +168,16 @@ enum mr_exit mr_command_serve(struct mr_cli *cli)
         return code;
     mr_files_allow_most(); /* a connection is one */
     mr_interrupt_catch();
-    status = open_server(&serving);
+    status = open_guard(&serving);
+    if (!status)
+        status = open_server(&serving);
     if (!status) {
         note_address(&serving);
         say_where(&serving);
-        wait_for_the_end();
+        wait_for_the_end(&serving);
         close_server(&serving);
     }
     mr_kinesis_close(serving.kinesis);
+    mr_guard_close(serving.guard);
     return status ? mr_cli_failed(cli, NULL) : MR_EXIT_OK;
 }

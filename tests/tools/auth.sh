@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# millrace serve --auth with a client that signs by itself (curl): right keys come in, wrong ones do
+# not; policies hold; SIGHUP changes who may, without closing a connection; no secret is ever said.
+set -uo pipefail
+# shellcheck source=tests/support/cases.sh
+. tests/support/cases.sh
+
+server='' port=''
+trap '[ -z "$server" ] || kill -9 "$server" 2> /dev/null; rm -rf "$work"' EXIT
+mkfifo "$work/said"
+users=$work/users.json
+secret=wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY
+
+# write_users ACTIONS: those that Alice may do
+write_users() {
+    (umask 077 && cat > "$users" << END
+{"users": [
+  {"name": "root", "keys": [{"id": "AKIDROOT", "secret": "$secret-root"}],
+   "policies": [{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}]},
+  {"name": "alice", "keys": [{"id": "AKIDALICE", "secret": "$secret"}],
+   "policies": [{"Version": "2012-10-17",
+                 "Statement": {"Effect": "Allow", "Action": $1,
+                               "Resource": "arn:aws:kinesis:*:*:stream/test-*"}}]}
+]}
+END
+    )
+}
+
+# as ID SECRET WHAT BODY CURL-ARGUMENT...: the status to $work/status, the answer to $work/out
+as() {
+    : > "$work/out"
+    curl -sS -k --max-time 20 -o "$work/out" -w '%{http_code}' -d "$4" \
+        --aws-sigv4 aws:amz:us-east-1:kinesis --user "$1:$2" \
+        -H 'Content-Type: application/x-amz-json-1.1' -H "X-Amz-Target: Kinesis_20131202.$3" \
+        "${@:5}" "http://127.0.0.1:$port/" > "$work/status" 2> "$work/err"
+}
+
+# answers STATUS TEXT ID SECRET WHAT BODY CURL-ARGUMENT...
+answers() {
+    as "${@:3}"
+    [ "$(cat "$work/status")" = "$1" ] && grep -qF -- "$2" "$work/out"
+}
+
+root=(AKIDROOT "$secret-root")
+alice=(AKIDALICE "$secret")
+one='{"StreamName":"test-1"}'
+record='{"StreamName":"test-1","Data":"AAAA","PartitionKey":"k"}'
+
+# ---- the file --------------------------------------------------------------------------
+
+write_users '"kinesis:Put*"'
+chmod 644 "$users"
+refuses() { # CODE TEXT FILE
+    ends "$1" "$MILLRACE" serve --port 0 --auth "$3" && says "$2"
+}
+check "a file that others may read is refused" refuses 1 'chmod 600' "$users"
+check "a file that is not there is told" refuses 4 none.json "$work/none.json"
+printf '{"users":\n[{"name":"a","keys":[{"id":"x"}]}]}' > "$work/bad.json"
+chmod 600 "$work/bad.json"
+check "a file that is wrong is told with its line" refuses 1 'line 2' "$work/bad.json"
+
+# ---- who comes in ----------------------------------------------------------------------
+
+chmod 600 "$users"
+"$MILLRACE" serve --port 0 --json --state-delay 0 --auth "$users" \
+    > "$work/said" 2> "$work/err.serve" &
+server=$!
+read -r port < "$work/said"
+port=$(member port <<< "$port")
+
+as "${root[@]}" CreateStream '{"StreamName":"test-1","ShardCount":1}'
+check "one who may do all makes a stream" [ "$(cat "$work/status")" = 200 ]
+check "one who may put puts" answers 200 SequenceNumber "${alice[@]}" PutRecord "$record"
+check "over HTTP/2, too" \
+    answers 200 SequenceNumber "${alice[@]}" PutRecord "$record" --http2-prior-knowledge
+check "who may put may not delete" answers 400 \
+    'not authorized to perform: kinesis:DeleteStream on resource: arn:aws:kinesis:us-east-1:000000000000:stream/test-1 because' \
+    "${alice[@]}" DeleteStream "$one"
+check "a wrong secret is refused" answers 400 InvalidSignatureException \
+    AKIDALICE "${secret}x" PutRecord "$record"
+check "an unknown key is refused" answers 400 UnrecognizedClientException \
+    AKIDNOBODY "$secret" PutRecord "$record"
+check "a request that is not signed is refused" \
+    grep -q MissingAuthenticationTokenException <(curl -s -d "$record" "http://127.0.0.1:$port/" \
+        -H 'Content-Type: application/x-amz-json-1.1' -H 'X-Amz-Target: Kinesis_20131202.PutRecord')
+check "anybody may ask for its health" \
+    grep -q ok <(curl -s "http://127.0.0.1:$port/health")
+
+# ---- SIGHUP ----------------------------------------------------------------------------
+
+# said_times N TEXT: the server has said it so often
+said_times() {
+    while [ "$(grep -cF -- "$2" "$work/err.serve")" -lt "$1" ] && kill -0 "$server"; do
+        read -rt 0.02 <> <(:) || :
+    done
+}
+
+# health: asked over the connection that is open
+health() {
+    local line found=1
+
+    printf 'GET /health HTTP/1.1\r\nHost: x\r\n\r\n' >&3
+    while read -rt 10 line <&3; do
+        [[ $line != *'"status":"ok"'* ]] || { found=0 && break; }
+    done
+    return $found
+}
+
+exec 3<> "/dev/tcp/127.0.0.1/$port"
+check "a connection is open" health
+write_users '"kinesis:Describe*"'
+kill -HUP "$server"
+said_times 1 'users read again'
+check "after SIGHUP the connection is still open" health
+check "... what is in the file counts" \
+    answers 400 'because no identity-based policy allows' "${alice[@]}" PutRecord "$record"
+check "... and what was not allowed before is" answers 200 test-1 "${alice[@]}" DescribeStream "$one"
+echo 'nonsense' > "$users"
+kill -HUP "$server"
+said_times 1 'users stay as they were'
+check "a file that is wrong changes nothing" answers 200 test-1 "${alice[@]}" DescribeStream "$one"
+
+kill -TERM "$server" && wait "$server"
+server=''
+no_secret() {
+    ! grep -qF -- "$secret" "$work/err.serve"
+}
+check "no secret is in what the server said" no_secret
