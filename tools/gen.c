@@ -129,7 +129,10 @@ static void reject(void *context, uint64_t line, const char *why)
 {
     struct gen *gen = context;
 
-    mr_refusal_say(&gen->refusals, line, why);
+    if (gen->options->quiet)
+        atomic_fetch_add(&gen->refusals.count, 1);
+    else
+        mr_refusal_say(&gen->refusals, line, why);
 }
 
 static void show_progress(void *context, const struct mr_sender *sender)
