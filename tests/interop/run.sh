@@ -17,6 +17,10 @@ install_clients() {
         echo "installing awscli and boto3"
         python3 -m venv "$clients/venv" && "$clients/venv/bin/pip" -q install awscli boto3 || return
     }
+    [ -d "$(echo "$clients"/venv/lib/*/site-packages/aws_kinesis_agg)" ] || {
+        echo "installing aws-kinesis-agg"
+        "$clients/venv/bin/pip" -q install aws-kinesis-agg six || return # it forgets to ask for six
+    }
     [ -d "$clients/node_modules/@aws-sdk/client-kinesis" ] || {
         echo "installing @aws-sdk/client-kinesis"
         npm install --silent --no-fund --no-audit --prefix "$clients" @aws-sdk/client-kinesis || return
@@ -89,6 +93,12 @@ export PATH=$clients/venv/bin:$PATH MILLRACE MILLRACE_DATA=$work/data
 export AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
 export PYTHONDONTWRITEBYTECODE=1 AWS_PAGER='' AWS_CA_BUNDLE=$work/cert.pem NODE_EXTRA_CA_CERTS=$work/cert.pem NODE_NO_WARNINGS=1
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_CONFIG_FILE
+
+if picked aggregates; then
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -Icore -o "$work/aggregate" "$here/aggregate.c" "$O/libmillrace.a" \
+        -lzstd -lxxhash -pthread || exit
+    run aggregates python "$here/aggregates.py" "$work/aggregate"
+fi
 
 start --limits off
 for scheme in http https; do
