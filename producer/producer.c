@@ -8,6 +8,7 @@
 #include "stage.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <string.h>
 
 #define MS_NS UINT64_C(1000000)
@@ -92,7 +93,8 @@ bool mr_producer_is_idle(struct mr_producer *producer)
     pthread_mutex_lock(&producer->intake.lock);
     is_idle = producer->intake.pending_count == 0;
     pthread_mutex_unlock(&producer->intake.lock);
-    return is_idle && producer->under_way_count == 0 && !producer->map.call.is_under_way;
+    return is_idle && producer->under_way_count == 0 && !producer->map.call.is_under_way &&
+           atomic_load(&producer->caller_count) == 0;
 }
 
 /* Something came while the thread was about to sleep. */
@@ -201,6 +203,8 @@ mr_status mr_producer_make(struct mr_producer **out, const struct mr_producer_co
 
 void mr_producer_free(struct mr_producer *producer)
 {
+    while (atomic_load(&producer->caller_count) > 0)
+        sched_yield();
     mr_stage_route_fini(producer);
     mr_stage_send_fini(producer);
     for (struct mr_unit *unit; (unit = producer->free_units);) {

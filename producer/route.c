@@ -27,8 +27,10 @@ static void answered(struct mr_call *call)
 {
     struct mr_producer *producer = call->context;
 
+    atomic_fetch_add(&producer->caller_count, 1);
     atomic_store(&producer->map.call.is_answered, true);
     mr_producer_wake(producer);
+    atomic_fetch_sub(&producer->caller_count, 1);
 }
 
 static mr_bytes stream_if(const struct mr_producer *producer, bool is_arn)

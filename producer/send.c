@@ -63,10 +63,12 @@ static void answered(struct mr_call *call)
     struct mr_sending *sending = call->context;
     struct mr_producer *producer = sending->producer;
 
+    atomic_fetch_add(&producer->caller_count, 1);
     sending->next = atomic_load(&producer->answered);
     while (!atomic_compare_exchange_weak(&producer->answered, &sending->next, sending))
         ;
     mr_producer_wake(producer);
+    atomic_fetch_sub(&producer->caller_count, 1);
 }
 
 /* A unit of one record is that record; else an aggregate, which goes where its first record goes. */

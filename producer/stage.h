@@ -177,6 +177,7 @@ struct mr_producer {
     _Atomic(struct mr_sending *) answered; /* requests, the last first */
     _Atomic uint32_t woken;
     atomic_bool is_asleep;
+    atomic_uint caller_count; /* threads of the service that are in here */
     _Atomic uint64_t close_by_ns;
     atomic_bool is_closing;
 
