@@ -66,5 +66,30 @@ try "needs the library by its soname" grep -q 'libmillrace\.so\.[0-9]' \
 # shellcheck disable=SC2046 # flags are a list
 try "links with the static library" compile "$root/static" "$lib/libmillrace.a" $(pc Libs.private)
 try "runs with the static library" env -C "$root" ./static
+cat > "$root/remote.c" << 'END'
+#include <millrace-remote.h>
+
+int main(void)
+{
+    struct mr_remote_config config = MR_REMOTE_CONFIG_DEFAULT;
+    mr_service *service;
+    mr_error error;
+
+    config.endpoint = "http://127.0.0.1:1";
+    if (mr_service_connect(&service, &config, &error))
+        return 1;
+    mr_service_close(service);
+    return 0;
+}
+END
+# shellcheck disable=SC2046,SC2086 # flags are lists
+try "a remote service links, too" ${CC:-cc} ${TEST_CFLAGS:-} $(pc Cflags) -o "$root/remote" \
+    "$root/remote.c" "-L$lib" -lmillrace-remote -Wl,-rpath-link,"$lib" $(pc Libs)
+try "and runs" env -C "$root" LD_LIBRARY_PATH="$lib" ./remote
+needs() { # LIBRARY NAME
+    objdump -p "$lib/$1.so" | grep -q "NEEDED.*$2"
+}
+try "the code is there once" needs libmillrace-remote 'libmillrace\.so'
+try "the engine needs no network" eval '! needs libmillrace "curl\|crypto\|sqlite"'
 try "uninstalls" make -s uninstall DESTDIR="$root" PREFIX=/usr
 try "leaves no file behind" no_file_left
