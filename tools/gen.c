@@ -199,7 +199,7 @@ static void print_json(const struct gen *gen, const struct mr_sent *sent, double
 
 static enum mr_exit load(struct gen *gen, const char *stream)
 {
-    struct mr_sender sender = {.engine = gen->cli->engine,
+    struct mr_sender sender = {.place = &gen->cli->place,
                                .stream = stream,
                                .retries_max = (unsigned)gen->options->retries,
                                .reject = reject,
@@ -322,20 +322,6 @@ static enum mr_exit read_numbers(struct gen *gen)
     return MR_EXIT_OK;
 }
 
-static enum mr_exit open_stream(struct gen *gen, const char *stream)
-{
-    struct mr_engine_config config = MR_ENGINE_CONFIG_DEFAULT;
-    struct mr_stream_info info;
-    enum mr_exit code;
-
-    if (gen->options->limits)
-        config.limits = MR_LIMITS_KINESIS;
-    code = mr_cli_open_as(gen->cli, false, &config);
-    if (!code && mr_stream_describe(gen->cli->engine, stream, &info, &gen->cli->error))
-        code = mr_cli_failed(gen->cli, stream);
-    return code;
-}
-
 enum mr_exit mr_command_gen(struct mr_cli *cli)
 {
     struct gen gen = {.cli = cli, .options = cli->options};
@@ -348,7 +334,7 @@ enum mr_exit mr_command_gen(struct mr_cli *cli)
     if (!code)
         code = read_key(&gen);
     if (!code && !gen.options->dry_run)
-        code = open_stream(&gen, cli->arguments[0]);
+        code = mr_send_reach(cli, cli->arguments[0], gen.options->limits);
     if (!code) {
         gen.random = mr_random_of(gen.seed);
         gen.bytes =

@@ -92,8 +92,8 @@ static void send_batch(struct mr_put_pipe *pipe, struct mr_put_batch *batch)
     bool is_over = true;
 
     if (batch->count > 0 && pipe->service) {
-        status = mr_remote_put(pipe->service, pipe->stream, batch->puts, batch->count,
-                               batch->results, &batch->error);
+        status = (pipe->once ? mr_remote_put_once : mr_remote_put)(
+            pipe->service, pipe->stream, batch->puts, batch->count, batch->results, &batch->error);
     } else if (batch->count > 0) {
         status = mr_put_submit(pipe->engine, pipe->stream, batch->puts, batch->count,
                                batch->results, note_done, batch, &batch->error);

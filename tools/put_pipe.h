@@ -30,7 +30,8 @@ struct mr_put_batch {
 
 struct mr_put_pipe {
     mr_engine *engine;   /* where to: this, */
-    mr_service *service; /* or this */
+    mr_service *service; /* or this, */
+    bool once;           /* whose throttled records are not tried again */
     const char *stream;
     /* Called by the second thread for each batch that is done. */
     void (*acknowledge)(void *context, const struct mr_put_batch *batch);
@@ -44,7 +45,7 @@ struct mr_put_pipe {
     struct mr_put_batch batches[MR_PUT_BATCHES];
 };
 
-/* NULL-initialised but for its first five fields. */
+/* NULL-initialised but for its first six fields. */
 void mr_put_pipe_start(struct mr_put_pipe *pipe);
 
 /* An empty batch, when one is free. */

@@ -20,6 +20,7 @@ struct batch {
     const mr_put *puts;
     mr_put_result *results;
     size_t count;
+    unsigned rounds_max;
     mr_error *error;
 };
 
@@ -35,11 +36,29 @@ static mr_status status_of(const struct mr_api_put_records_result_entry *entry)
     return entry->error_code.size ? MR_IO : MR_OK;
 }
 
+/* "Rate exceeded for shard shardId-000000000007 in stream ...": which one it is. */
+static void read_shard(mr_bytes message, uint32_t *shard)
+{
+    static const char before[] = "shard ";
+    const char *at = memmem(message.data, message.size, before, sizeof before - 1);
+    char text[MR_SHARD_TEXT_BYTES];
+
+    if (!at)
+        return;
+    at += sizeof before - 1;
+    mr_text_take(text, sizeof text,
+                 (mr_bytes){at, message.size - (size_t)(at - (const char *)message.data)});
+    text[strcspn(text, " ")] = 0;
+    mr_shard_parse(text, shard, NULL);
+}
+
 static void read_result(const struct mr_api_put_records_result_entry *entry, mr_put_result *result)
 {
     char text[MR_SEQUENCE_TEXT_BYTES];
 
     *result = (mr_put_result){.status = status_of(entry)};
+    if (result->status == MR_THROTTLED && entry->error_message.size)
+        read_shard(entry->error_message, &result->sequence.shard);
     mr_text_take(text, sizeof text, entry->sequence_number);
     if (!result->status && mr_sequence_parse(text, &result->sequence, NULL))
         result->status = MR_IO;
@@ -97,7 +116,7 @@ static mr_status put_rounds(const struct batch *batch)
     for (size_t i = 0; i < batch->count; i++)
         batch->results[i] = (mr_put_result){.status = MR_THROTTLED};
     status = put_once(batch, &throttled_count);
-    for (unsigned round = 1; !status && throttled_count && round < ROUNDS_MAX; round++) {
+    for (unsigned round = 1; !status && throttled_count && round < batch->rounds_max; round++) {
         nanosleep(&(struct timespec){wait_ms / 1000, (long)(wait_ms % 1000) * 1000000}, NULL);
         wait_ms = 2 * wait_ms < ROUND_MAX_MS ? 2 * wait_ms : ROUND_MAX_MS;
         status = put_once(batch, &throttled_count);
@@ -130,5 +149,11 @@ static mr_status put(const struct batch *batch)
 mr_status mr_remote_put(mr_service *service, const char *stream, const mr_put *puts, size_t count,
                         mr_put_result *results, mr_error *error)
 {
-    return put(&(struct batch){service, stream, puts, results, count, error});
+    return put(&(struct batch){service, stream, puts, results, count, ROUNDS_MAX, error});
+}
+
+mr_status mr_remote_put_once(mr_service *service, const char *stream, const mr_put *puts,
+                             size_t count, mr_put_result *results, mr_error *error)
+{
+    return put(&(struct batch){service, stream, puts, results, count, 1, error});
 }

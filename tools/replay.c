@@ -222,7 +222,7 @@ static void print_json(const struct replay *replay, const struct mr_sent *sent, 
 static enum mr_exit play(struct replay *replay)
 {
     struct mr_cli *cli = replay->cli;
-    struct mr_sender sender = {.engine = cli->engine,
+    struct mr_sender sender = {.place = &cli->place,
                                .stream = replay->stream,
                                .retries_max = (unsigned)replay->options->retries,
                                .strict = replay->options->strict,
@@ -320,24 +320,15 @@ static enum mr_exit read_options(struct replay *replay)
 
 enum mr_exit mr_command_replay(struct mr_cli *cli)
 {
-    struct mr_engine_config config = MR_ENGINE_CONFIG_DEFAULT;
     struct replay replay = {.cli = cli,
                             .options = cli->options,
                             .path = cli->arguments[0],
                             .stream = cli->arguments[1],
                             .seek_ms = INT64_MIN,
                             .until_ms = INT64_MAX};
-    struct mr_stream_info info;
     enum mr_exit code = read_options(&replay);
 
-    if (code)
-        return code;
-    if (replay.options->limits)
-        config.limits = MR_LIMITS_KINESIS;
-    code = mr_cli_open_as(cli, false, &config);
-    if (code)
-        return code;
-    if (mr_stream_describe(cli->engine, replay.stream, &info, &cli->error))
-        return mr_cli_failed(cli, replay.stream);
-    return play(&replay);
+    if (!code)
+        code = mr_send_reach(cli, replay.stream, replay.options->limits);
+    return code ? code : play(&replay);
 }

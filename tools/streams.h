@@ -63,5 +63,8 @@ mr_status mr_remote_shards(mr_service *service, const char *stream, struct mr_sh
                            mr_error *error);
 mr_status mr_remote_put(mr_service *service, const char *stream, const mr_put *puts, size_t count,
                         mr_put_result *results, mr_error *error);
+/* What it throttles is answered so, with its shard. */
+mr_status mr_remote_put_once(mr_service *service, const char *stream, const mr_put *puts,
+                             size_t count, mr_put_result *results, mr_error *error);
 
 #endif

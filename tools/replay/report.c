@@ -3,8 +3,25 @@
 #include "figures.h"
 #include "output.h"
 #include "show.h"
+#include "streams.h"
 
 #define SHOWN_MAX 5
+
+enum mr_exit mr_send_reach(struct mr_cli *cli, const char *stream, bool limits)
+{
+    struct mr_stream_info info;
+    enum mr_exit code = mr_cli_reach(cli, false);
+
+    if (code)
+        return code;
+    if (limits && !cli->place.engine)
+        return mr_cli_misused(cli, "--limits are the server's: millrace serve --limits on");
+    if (mr_streams_describe(&cli->place, stream, &info, &cli->error))
+        return mr_cli_failed(cli, stream);
+    if (limits)
+        mr_engine_limit(cli->engine, &MR_LIMITS_KINESIS);
+    return MR_EXIT_OK;
+}
 
 static double rate_of(uint64_t count, double seconds)
 {

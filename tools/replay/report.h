@@ -1,9 +1,13 @@
-/* report.h - what became of the records that were sent, for people and for programs. */
+/* report.h - where records are sent, and what became of them, for people and for programs. */
 #ifndef MR_TOOLS_REPLAY_REPORT_H
 #define MR_TOOLS_REPLAY_REPORT_H
 
 #include "json_line.h"
 #include "replay/sender.h"
+
+/* Finds the server or opens the engine, and looks whether the stream is there. limits: the engine
+ * has those of Kinesis; a server has its own. */
+enum mr_exit mr_send_reach(struct mr_cli *cli, const char *stream, bool limits);
 
 /* Says how much was stored, how fast, what was throttled where, and how late records were. */
 void mr_sent_say(const struct mr_sent *sent, double seconds);

@@ -165,7 +165,9 @@ void mr_sender_start(struct mr_sender *sender)
     sender->random = mr_random_of(now_ns());
     sender->attempts = mr_alloc_zero(MR_PUT_BATCHES, MR_PUT_BATCH_RECORDS);
     sender->pipe = mr_new(struct mr_put_pipe);
-    *sender->pipe = (struct mr_put_pipe){.engine = sender->engine,
+    *sender->pipe = (struct mr_put_pipe){.engine = sender->place->engine,
+                                         .service = sender->place->service,
+                                         .once = true, /* that is what we do */
                                          .stream = sender->stream,
                                          .acknowledge = acknowledge,
                                          .context = sender};

@@ -40,7 +40,7 @@ struct mr_sending {
 
 struct mr_sender {
     /* To be set before the start: */
-    mr_engine *engine;
+    const struct mr_place *place;
     const char *stream;
     unsigned retries_max;
     bool strict; /* the first record rejected stops all */
