@@ -161,6 +161,16 @@ mr_status mr_lease_store_engine(mr_lease_store **store, mr_engine *engine, const
 mr_status mr_lease_store_file(mr_lease_store **store, const char *path, const char *stream,
                               const char *application, mr_error *error);
 
+/*
+ * In a table of DynamoDB in the KCL's own layout, made if missing: named as the application, unless
+ * the KCL was told another name. The poster is mr_poster_connect()'s of millrace-remote.h, to
+ * "dynamodb", and must outlive the store. With workers of KCL 1 and 2 in the application set
+ * handover_ms to 0: they do not hand over.
+ */
+typedef struct mr_poster mr_poster;
+mr_status mr_lease_store_dynamodb(mr_lease_store **store, mr_poster *poster, const char *table,
+                                  mr_error *error);
+
 /* Close the consumers that use it first. NULL is allowed. */
 void mr_lease_store_close(mr_lease_store *store);
 

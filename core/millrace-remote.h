@@ -64,6 +64,15 @@ struct mr_remote_config {
 mr_status mr_service_connect(mr_service **service, const struct mr_remote_config *config,
                              mr_error *error);
 
+/*
+ * Another service of AWS, by its name in endpoints and signatures ("dynamodb"): for the lease stores
+ * of millrace-consumer.h. Errors as above.
+ */
+typedef struct mr_poster mr_poster;
+mr_status mr_poster_connect(mr_poster **poster, const struct mr_remote_config *config,
+                            const char *name, mr_error *error);
+void mr_poster_close(mr_poster *poster); /* NULL is allowed */
+
 #ifdef __cplusplus
 }
 #endif

@@ -17,7 +17,8 @@ allowed() {
     core/wire/*) echo "$low service/service.h wire/* millrace-remote.h" ;;
     core/engine.c) echo "$low log/log.h stream/stream.h service/service.h" ;;
     producer/*) echo "$low service/service.h wire/wire.h wire/aggregate.h millrace-producer.h" ;;
-    consumer/*) echo "$low service/service.h wire/wire.h wire/aggregate.h millrace-consumer.h" ;;
+    consumer/*) echo "$low service/service.h wire/wire.h wire/aggregate.h wire/post.h \
+        millrace-consumer.h" ;;
     tools/*) echo "$low log/log.h stream/stream.h service/service.h service/access.h \
         wire/wire.h wire/sign.h millrace-remote.h millrace-producer.h millrace-consumer.h" ;;
     tests/*) echo '*' ;;
