@@ -28,5 +28,5 @@ if [ "${1:-}" = put ]; then
             while read -r data; do base64 -d <<< "$data" && printf ,; done)"
 else # the server has ended: its directory is ours
     same "millrace tail prints them decoded" 'user signup,user login,user logout,' \
-        "$("$MILLRACE" tail "$stream" -F '%v,')"
+        "$(env -u AWS_ENDPOINT_URL "$MILLRACE" tail "$stream" -F '%v,')"
 fi
