@@ -238,7 +238,7 @@ static void a_burst_is_cut_into_events(void **state)
 static void an_idle_one_gets_an_empty_event_every_five_seconds(void **state)
 {
     struct world *world = *state;
-    char name[8], *other, *from;
+    char name[24], *other, *from;
     const char *event;
 
     put(world->api, "AAAA");

@@ -102,6 +102,11 @@ static bool is_up(struct mr_peer *peer, const char *name)
 
 void mr_peer_start_millrace(struct mr_peer *peer, const char *directory)
 {
+    mr_peer_start_guarded(peer, directory, NULL);
+}
+
+void mr_peer_start_guarded(struct mr_peer *peer, const char *directory, const char *auth)
+{
     const char *program = getenv("MILLRACE"), *port;
     const char *arguments[] = {(program ? program : "millrace"),
                                "serve",
@@ -114,6 +119,8 @@ void mr_peer_start_millrace(struct mr_peer *peer, const char *directory)
                                "--state-delay",
                                "0",
                                "--json",
+                               auth ? "--auth" : NULL,
+                               auth,
                                NULL};
     char line[512] = "";
     FILE *output;

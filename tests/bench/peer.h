@@ -11,8 +11,10 @@ struct mr_peer {
     uint16_t port;
 };
 
-/* The program that MILLRACE names, over a directory of the run, without limits. */
+/* The program that MILLRACE names, over a directory of the run, without limits; and with a file of
+ * users, whose signatures it checks. */
 void mr_peer_start_millrace(struct mr_peer *peer, const char *directory);
+void mr_peer_start_guarded(struct mr_peer *peer, const char *directory, const char *auth);
 
 /* False: it is not there, and that was said. */
 bool mr_peer_start_nginx(struct mr_peer *peer); /* answers 200 to all; MR_BENCH_NGINX names it */
