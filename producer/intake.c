@@ -89,6 +89,7 @@ void mr_intake_fini(struct mr_intake *intake)
             intake->pool[class] = record->next;
             mr_free(record);
         }
+    mr_free(intake->came.records);
     mr_free(intake->unanswered);
     pthread_cond_destroy(&intake->changed);
     pthread_mutex_destroy(&intake->lock);
@@ -174,8 +175,9 @@ mr_status mr_producer_put(mr_producer *producer, const mr_put *put, void *token,
     } else {
         fill(record, put, token, now_ns);
     }
-    mr_queue_push(&intake->records, record);
-    wakes = ++intake->record_count == intake->wakes_at;
+    mr_grow(intake->came.records, intake->came.count, intake->came.capacity);
+    intake->came.records[intake->came.count++] = record;
+    wakes = intake->came.count == intake->wakes_at;
     pthread_mutex_unlock(&intake->lock);
     if (wakes)
         mr_producer_wake(producer);
@@ -188,44 +190,51 @@ bool mr_intake_has(struct mr_intake *intake, size_t count)
 
     pthread_mutex_lock(&intake->lock);
     intake->wakes_at = count;
-    has = intake->record_count >= count;
+    has = intake->came.count >= count;
     pthread_mutex_unlock(&intake->lock);
     return has;
 }
 
-struct mr_queue mr_intake_take(struct mr_intake *intake, bool *is_urgent)
+void mr_intake_take(struct mr_intake *intake, struct mr_taken *taken, bool *is_urgent)
 {
-    struct mr_queue records;
+    struct mr_taken empty = {.records = taken->records, .capacity = taken->capacity};
 
     pthread_mutex_lock(&intake->lock);
-    records = intake->records;
-    intake->records = (struct mr_queue){0};
-    intake->record_count = 0;
+    *taken = intake->came;
+    intake->came = empty;
     *is_urgent = intake->urgent_count > 0;
     pthread_mutex_unlock(&intake->lock);
-    return records;
 }
 
-void mr_intake_give(struct mr_intake *intake, struct mr_queue records)
+/* Flushes whose records are all answered are over. */
+static void end_flushes(struct mr_intake *intake)
 {
-    struct mr_pending *record;
     size_t over = 0;
 
-    if (!records.first)
+    while (over < intake->flush_count - 1 && intake->unanswered[over] == 0)
+        over++;
+    if (over == 0)
+        return;
+    intake->flush_count -= over;
+    intake->flush_first += (uint32_t)over;
+    memmove(intake->unanswered, intake->unanswered + over,
+            intake->flush_count * sizeof *intake->unanswered);
+}
+
+void mr_intake_give(struct mr_intake *intake, struct mr_queue *records)
+{
+    struct mr_pending *record;
+
+    if (!records->first)
         return;
     pthread_mutex_lock(&intake->lock);
-    while ((record = mr_queue_pop(&records))) {
+    while ((record = mr_queue_pop(records))) {
         intake->pending_count--;
         intake->pending_bytes -= bytes_of(record);
         intake->unanswered[record->flush - intake->flush_first]--;
         give_memory(intake, record);
     }
-    while (over < intake->flush_count - 1 && intake->unanswered[over] == 0)
-        over++;
-    intake->flush_count -= over;
-    intake->flush_first += (uint32_t)over;
-    memmove(intake->unanswered, intake->unanswered + over,
-            intake->flush_count * sizeof *intake->unanswered);
+    end_flushes(intake);
     if (intake->waiter_count > 0)
         pthread_cond_broadcast(&intake->changed);
     pthread_mutex_unlock(&intake->lock);

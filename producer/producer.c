@@ -30,9 +30,14 @@ void mr_producer_wake(struct mr_producer *producer)
 
 /* ---- steps ---------------------------------------------------------------------------------- */
 
+static bool has_taken(const struct mr_producer *producer)
+{
+    return producer->taken.at < producer->taken.count;
+}
+
 static bool has_work(const struct mr_producer *producer)
 {
-    return producer->taken.first || producer->ready.first || producer->held_count > 0 ||
+    return has_taken(producer) || producer->ready.first || producer->held_count > 0 ||
            producer->open_due_ns != MR_NEVER || producer->queued_shards ||
            producer->under_way_count > 0 || producer->unplaced.first;
 }
@@ -49,7 +54,7 @@ static uint64_t next_ns(const struct mr_producer *producer)
 {
     uint64_t next = MR_NEVER;
 
-    if (producer->taken.first)
+    if (has_taken(producer))
         return producer->now_ns;
     if (has_work(producer)) /* records may have come that do not wake us */
         next = producer->now_ns + NAP_NS;
@@ -65,11 +70,9 @@ static uint64_t next_ns(const struct mr_producer *producer)
 
 uint64_t mr_producer_step(struct mr_producer *producer)
 {
-    struct mr_queue answers;
-
     producer->now_ns = producer->clock->monotonic_ns(producer->clock);
-    if (!producer->taken.first)
-        producer->taken = mr_intake_take(&producer->intake, &producer->is_urgent);
+    if (!has_taken(producer))
+        mr_intake_take(&producer->intake, &producer->taken, &producer->is_urgent);
     check_closing(producer);
     mr_stage_send_answers(producer);
     mr_stage_retry(producer);
@@ -80,9 +83,7 @@ uint64_t mr_producer_step(struct mr_producer *producer)
     mr_stage_collect(producer);
     atomic_store_explicit(&producer->counts.requests_under_way, producer->under_way_count,
                           memory_order_relaxed);
-    answers = producer->answers;
-    producer->answers = (struct mr_queue){0};
-    mr_intake_give(&producer->intake, answers);
+    mr_intake_give(&producer->intake, &producer->answers);
     return next_ns(producer);
 }
 
@@ -212,6 +213,7 @@ void mr_producer_free(struct mr_producer *producer)
         mr_free(unit);
     }
     mr_free(producer->held);
+    mr_free(producer->taken.records);
     mr_lanes_fini(&producer->lanes);
     mr_intake_fini(&producer->intake);
     mr_free(producer->stream);

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define GIVEN_AT_ONCE 64             /* they are still in the cache */
 #define SWEEP_NS UINT64_C(100000000) /* P2 */
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -38,6 +39,8 @@ static void answer(struct mr_producer *producer, struct mr_pending *record,
     if (--lane->record_count == 0)
         mr_lane_drop(&producer->lanes, lane);
     mr_queue_push(&producer->answers, record);
+    if (++producer->answer_count % GIVEN_AT_ONCE == 0)
+        mr_intake_give(&producer->intake, &producer->answers);
 }
 
 bool mr_stage_retry_is_late(const struct mr_producer *producer, const struct mr_pending *record)
@@ -94,6 +97,8 @@ static void answer_all(struct mr_producer *producer, struct mr_unit *unit, mr_de
     while ((record = mr_queue_pop(&unit->records))) {
         struct mr_lane *lane = record->lane;
 
+        if (record->next)
+            mr_pending_prefetch(record->next);
         if (lane->unit == unit) {
             lane->unit = NULL;
             if (lane->waiting.first)

@@ -396,20 +396,28 @@ static void admit(struct mr_producer *producer, struct mr_pending *record, mr_ha
 
 void mr_stage_route(struct mr_producer *producer)
 {
-    struct mr_pending *records[HASHED_AT_ONCE];
+    struct mr_taken *taken = &producer->taken;
     mr_hash_key hashes[HASHED_AT_ONCE];
     mr_bytes keys[HASHED_AT_ONCE];
-    size_t left = TAKEN_AT_ONCE, count;
+    size_t end = taken->at + TAKEN_AT_ONCE;
 
     refresh(producer);
-    do {
-        for (count = 0; count < HASHED_AT_ONCE && producer->taken.first; count++) {
-            records[count] = mr_queue_pop(&producer->taken);
-            keys[count] = mr_pending_key(records[count]);
-        }
+    if (end > taken->count)
+        end = taken->count;
+    for (size_t i = taken->at; i < end && i < taken->at + HASHED_AT_ONCE; i++)
+        mr_pending_prefetch(taken->records[i]);
+    while (taken->at < end) {
+        struct mr_pending **records = taken->records + taken->at;
+        size_t left = end - taken->at, count = left < HASHED_AT_ONCE ? left : HASHED_AT_ONCE;
+
+        for (size_t i = 0; i < count; i++)
+            keys[i] = mr_pending_key(records[i]);
+        for (size_t i = count; i < left && i < 2 * HASHED_AT_ONCE; i++)
+            mr_pending_prefetch(records[i]);
         mr_hash_keys_of(keys, sizeof *keys, count, hashes);
+        mr_lanes_prefetch(&producer->lanes, hashes, count);
         for (size_t i = 0; i < count; i++)
             admit(producer, records[i], hashes[i]);
-        left -= count;
-    } while (count == HASHED_AT_ONCE && left >= HASHED_AT_ONCE);
+        taken->at += count;
+    }
 }

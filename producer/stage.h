@@ -19,19 +19,19 @@
 
 /* ---- records and units -------------------------------------------------------------------- */
 
-/* A record accepted and not answered. */
+/* A record accepted and not answered. What most stages look at fills one cache line. */
 struct mr_pending {
     struct mr_pending *next;
     struct mr_lane *lane;
     void *token;
     uint64_t put_ns;
-    mr_hash_key hash_key; /* by which it is routed */
     uint32_t key_bytes, data_bytes;
     uint32_t key_index, explicit_index; /* its keys' places in its unit */
     uint32_t attempt_count;             /* before this unit */
     uint32_t flush;                     /* the last one before it was put */
     bool has_explicit_hash_key;
-    uint8_t bytes[]; /* partition key, data */
+    mr_hash_key hash_key; /* by which it is routed */
+    uint8_t bytes[];      /* partition key, data */
 };
 
 struct mr_queue {
@@ -58,6 +58,12 @@ struct mr_unit {
 
 struct mr_units {
     struct mr_unit *first, *last;
+};
+
+/* Records that came in. An array: what stands in it can be fetched into the cache ahead. */
+struct mr_taken {
+    struct mr_pending **records;
+    size_t at, count, capacity;
 };
 
 /*
@@ -100,9 +106,8 @@ struct mr_producer_shard {
 struct mr_intake {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* records were answered */
-    struct mr_queue records;
-    size_t record_count; /* in it */
-    size_t wakes_at;     /* so many records wake the thread */
+    struct mr_taken came;
+    size_t wakes_at; /* so many records wake the thread */
     size_t pending_count, pending_bytes;
     bool is_closed;
 
@@ -183,7 +188,7 @@ struct mr_producer {
 
     uint64_t now_ns; /* of this step */
     bool is_urgent, is_aborting;
-    struct mr_queue taken; /* from the intake */
+    struct mr_taken taken; /* from the intake */
     struct mr_lanes lanes;
     struct mr_route_map map;
     uint64_t open_due_ns;                    /* no open unit is due before */
@@ -197,7 +202,8 @@ struct mr_producer {
     size_t held_count, held_capacity;
     struct mr_units unplaced; /* stored; where they are in the map, the next one says */
     struct mr_unit *free_units;
-    struct mr_queue answers; /* records answered in this step */
+    struct mr_queue answers; /* records answered, not given back yet */
+    size_t answer_count;
     uint64_t sweep_ns;
     char last_failure[200];
     struct mr_producer_counts counts;
@@ -221,15 +227,17 @@ void mr_producer_wake(struct mr_producer *producer); /* any thread */
 
 void mr_intake_init(struct mr_intake *intake);
 void mr_intake_fini(struct mr_intake *intake);
-struct mr_queue mr_intake_take(struct mr_intake *intake, bool *is_urgent); /* all there are */
+/* All there are, for an array that is used up. */
+void mr_intake_take(struct mr_intake *intake, struct mr_taken *taken, bool *is_urgent);
 /* So many are there; if not, the thread is woken when they are. */
 bool mr_intake_has(struct mr_intake *intake, size_t count);
 /* These are answered: their memory is free, and who waits for that goes on. */
-void mr_intake_give(struct mr_intake *intake, struct mr_queue records);
+void mr_intake_give(struct mr_intake *intake, struct mr_queue *records);
 
 /* ---- lane.c --------------------------------------------------------------------------------- */
 
 void mr_lanes_fini(struct mr_lanes *lanes);
+void mr_lanes_prefetch(const struct mr_lanes *lanes, const mr_hash_key *hashes, size_t count);
 struct mr_lane *mr_lane_get(struct mr_lanes *lanes, mr_hash_key hash); /* makes it if needed */
 void mr_lane_drop(struct mr_lanes *lanes, struct mr_lane *lane);       /* it has no records */
 
@@ -292,6 +300,12 @@ static inline void mr_count(_Atomic uint64_t *count, uint64_t more)
 }
 
 /* ---- small ---------------------------------------------------------------------------------- */
+
+static inline void mr_pending_prefetch(const struct mr_pending *record)
+{
+    __builtin_prefetch(record, 1);
+    __builtin_prefetch((const char *)record + 64, 1);
+}
 
 static inline mr_bytes mr_pending_key(const struct mr_pending *record)
 {
