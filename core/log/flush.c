@@ -7,6 +7,8 @@
 #include "base/memory.h"
 #include "log/inside.h"
 
+#define PIECE_BLOCKS 4 /* written at a time */
+
 /* ---- the ready lists ----------------------------------------------------------------------- */
 
 void mr_log_note_ready(struct mr_log *log, struct mr_tail *tail)
@@ -81,7 +83,7 @@ struct flush {
     uint32_t job_count;
     enum mr_codec_effort effort;
     uint32_t padding; /* before the first block (G3) */
-    size_t out_size;
+    size_t out_size;  /* of all its blocks */
 };
 
 /* Takes the tail's complete blocks, oldest first, as far as there is place in the flush. */
@@ -185,25 +187,40 @@ static uint32_t padding_of(struct mr_log *log, const struct mr_segment *segment)
     return padding;
 }
 
-static void compress(struct mr_log *log, struct flush *flush, const struct mr_segment *segment)
+/* Compresses the blocks and writes them piece by piece, while a piece is still in the processor's cache:
+ * it is read again to be hashed and to be written. */
+static mr_status write_blocks(struct mr_log *log, struct flush *flush, struct mr_segment *segment,
+                              mr_error *error)
 {
+    mr_status status = MR_OK;
+    size_t piece = 0;
+
     choose_effort(log);
     flush->effort = log->effort;
-    for (uint32_t i = 0; i < flush->job_count; i++) {
+    for (uint32_t i = 0; i < flush->job_count && !status; i++) {
         struct block_job *job = &flush->jobs[i];
         uint8_t *out;
+        size_t size;
         mr_bytes runs;
 
         job->place.segment = segment->id;
         job->place.offset = segment->bytes + flush->padding + flush->out_size;
         reserve(&log->flush_out, &log->flush_out_capacity,
-                flush->out_size + mr_block_bytes_max(job->place.block.raw_bytes));
-        out = log->flush_out + flush->out_size;
+                piece + mr_block_bytes_max(job->place.block.raw_bytes));
+        out = log->flush_out + piece;
         runs = runs_of(log, job, out + BLOCK_HEADER_BYTES);
-        flush->out_size +=
+        size =
             mr_block_write(log->codec, log->effort, &job->place.block, runs,
                            mr_segment_seed(log->directory_id, segment->id, job->place.offset), out);
+        piece += size;
+        flush->out_size += size;
+        if ((i + 1) % PIECE_BLOCKS != 0 && i + 1 < flush->job_count)
+            continue;
+        status = mr_segment_append(segment, flush->padding + flush->out_size - piece,
+                                   flush->out_size == piece, log->flush_out, piece, error);
+        piece = 0;
     }
+    return status;
 }
 
 /* The stream's unsealed segment, made if there is none; NULL with OK if the stream was dropped. */
@@ -408,9 +425,8 @@ static mr_status flush_store(struct mr_log *log, struct mr_store *store, struct 
     if (status || !segment)
         return status;
     flush->padding = padding_of(log, segment);
-    compress(log, flush, segment);
+    status = write_blocks(log, flush, segment, error);
     atomic_store(&log->flushed_ns, log->clock->monotonic_ns(log->clock));
-    status = mr_segment_append(segment, flush->padding, log->flush_out, flush->out_size, error);
     if (status) {
         set_ragged(log, segment);
         return status;
