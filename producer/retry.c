@@ -72,6 +72,8 @@ static void go_on(struct mr_producer *producer, struct mr_lane *lane)
 
     lane->record_count++; /* so that it outlives its records */
     while ((record = mr_queue_pop(&lane->waiting))) {
+        if (record->next)
+            mr_pending_prefetch(record->next);
         if (mr_stage_retry_is_late(producer, record)) {
             mr_stage_retry_fail_late(producer, record);
         } else if (!mr_stage_aggregate_join(producer, record)) {
