@@ -31,7 +31,7 @@ void mr_credentials_fini(struct mr_credentials *credentials)
     mr_free(credentials->secret);
     mr_free(credentials->session_token);
     mr_free(credentials->region);
-    *credentials = (struct mr_credentials){NULL};
+    *credentials = (struct mr_credentials){.secret = NULL};
 }
 
 /* ---- a file's text ------------------------------------------------------------------------ */
@@ -91,7 +91,7 @@ static void join(struct mr_credentials *credentials, struct mr_credentials *foun
 bool mr_credentials_read(mr_bytes text, const char *section, struct mr_credentials *credentials)
 {
     const char *at = text.data, *end = at + text.size;
-    struct mr_credentials found = {NULL};
+    struct mr_credentials found = {.secret = NULL};
     bool is_here = false, was_here = false;
 
     while (at < end) {

@@ -299,7 +299,7 @@ static void take_end(struct mr_exchange *exchange, CURLcode code)
 static bool has_new_credentials(struct mr_exchange *exchange)
 {
     struct mr_remote_settings *settings = &exchange->remote->settings;
-    struct mr_credentials old = settings->credentials, found = {NULL};
+    struct mr_credentials old = settings->credentials, found = {.secret = NULL};
     bool is_new = !settings->is_keyed &&
                   mr_credentials_find(settings->profile, &found, NULL) == MR_OK &&
                   found.access_key_id && strcmp(found.access_key_id, old.access_key_id) != 0;

@@ -203,7 +203,7 @@ void mr_poster_close(mr_poster *poster)
 static mr_status find_endpoint(const struct mr_remote_config *config, const char *name,
                                char url[200], mr_error *error)
 {
-    struct mr_credentials credentials = {NULL};
+    struct mr_credentials credentials = {.secret = NULL};
     mr_status status = mr_credentials_find(config->profile, &credentials, error);
     const char *region = config->region ? config->region : credentials.region;
 

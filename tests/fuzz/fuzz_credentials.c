@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char *const sections[] = {"default", "profile work"};
 
     for (size_t i = 0; i < 2; i++) {
-        struct mr_credentials found = {NULL};
+        struct mr_credentials found = {.secret = NULL};
 
         mr_credentials_read((mr_bytes){data, size}, sections[i], &found);
         check_text(found.access_key_id);

@@ -60,7 +60,7 @@ static int teardown(void **state)
 /* "ID SECRET TOKEN REGION", with - for what is not known. */
 static void expect(const char *profile, const char *expected)
 {
-    struct mr_credentials found = {NULL};
+    struct mr_credentials found = {.secret = NULL};
     char told[400];
     mr_error error;
 
@@ -75,7 +75,7 @@ static void expect(const char *profile, const char *expected)
 
 static void expect_read(const char *content, const char *section, const char *id, bool is_there)
 {
-    struct mr_credentials found = {NULL};
+    struct mr_credentials found = {.secret = NULL};
 
     assert_int_equal(mr_credentials_read((mr_bytes){content, strlen(content)}, section, &found),
                      is_there);
@@ -129,7 +129,7 @@ static void profiles_have_their_sections(void **state)
 
 static void a_profile_that_is_not_there_is_told(void **state)
 {
-    struct mr_credentials found = {NULL};
+    struct mr_credentials found = {.secret = NULL};
     mr_error error;
     (void)state;
 
