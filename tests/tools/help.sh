@@ -93,3 +93,6 @@ complete_to() { # EXPECTED WORD...
 check "completes commands" complete_to "split" millrace sp
 check "completes options of a command" complete_to "--key --key-field --key-separator" millrace put s --key
 check "completes formats" complete_to "json" millrace tail s -o js
+check "completes distributions" complete_to "hotset:" millrace gen s -D h
+export MILLRACE_LABS=tools/labs
+check "completes labs" complete_to "ordering" millrace lab run ord
