@@ -74,13 +74,25 @@ static uint64_t next_random(void)
     return mr_random_next(&random);
 }
 
+static void put_hex(char *to, uint64_t value, unsigned count)
+{
+    while (count-- > 0) {
+        to[count] = "0123456789abcdef"[value & 15];
+        value >>= 4;
+    }
+}
+
+/* A UUID of version 4. */
 static void add_request_id(struct head *head)
 {
     uint64_t high = next_random(), low = next_random();
 
-    snprintf(head->request_id, sizeof head->request_id, "%08x-%04x-4%03x-%04x-%012llx",
-             (unsigned)(high >> 32), (unsigned)(high >> 16 & 0xffff), (unsigned)(high & 0xfff),
-             (unsigned)(low >> 48 & 0x3fff) | 0x8000, (unsigned long long)(low & 0xffffffffffff));
+    memcpy(head->request_id, "00000000-0000-4000-0000-000000000000", sizeof head->request_id);
+    put_hex(head->request_id, high >> 32, 8);
+    put_hex(head->request_id + 9, high >> 16, 4);
+    put_hex(head->request_id + 15, high, 3);
+    put_hex(head->request_id + 19, (low >> 48 & 0x3fff) | 0x8000, 4);
+    put_hex(head->request_id + 24, low, 12);
     add(head, "x-amzn-RequestId", head->request_id);
 }
 
