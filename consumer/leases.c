@@ -4,7 +4,7 @@
  *
  * Whether an owner lives we judge by our own monotonic clock: has its counter changed since we first
  * saw it as it is? Nobody's wall clock matters (C6). A dead worker's last renewal is seen within a
- * quarter of lease_ms, and tried for exactly lease_ms later.
+ * quarter of lease_ms, and its leases are tried for exactly lease_ms later (C8).
  */
 #include "inside.h"
 
@@ -82,12 +82,23 @@ static void carry_over(struct mr_consumer *consumer, struct mr_seen *seen)
 
     if (!before)
         return;
-    seen->is_ours = before->is_ours;
     seen->is_coming = before->is_coming;
     seen->asked_ns = before->asked_ns;
     if (before->lease.counter == seen->lease.counter &&
         strcmp(before->lease.owner, seen->lease.owner) == 0)
         seen->since_ns = before->since_ns;
+}
+
+/* A lease is ours as long as a task of ours is there, whatever its row says: no shard has two. */
+static void mark_ours(struct mr_consumer *consumer, struct listing *listing)
+{
+    for (size_t i = 0; i < consumer->task_count; i++) {
+        struct mr_seen *seen =
+            mr_seen_find(listing->items, listing->count, consumer->tasks[i]->shard);
+
+        if (seen)
+            seen->is_ours = true;
+    }
 }
 
 /* Rows that somebody has deleted although their shards are there: with what we last knew, so that
@@ -152,6 +163,7 @@ static bool list(struct leaser *leaser)
     pthread_mutex_lock(&consumer->lock);
     for (size_t i = 0; i < listing.count; i++)
         carry_over(consumer, &listing.items[i]);
+    mark_ours(consumer, &listing);
     deleted = find_deleted(consumer, &listing, &deleted_count);
     old = consumer->seen;
     consumer->seen = listing.items;
@@ -332,7 +344,7 @@ static void look_at_rows(struct leaser *leaser)
         const struct mr_seen *seen =
             mr_seen_find(consumer->seen, consumer->seen_count, task->shard);
 
-        if (seen && seen->lease.owner[0] && strcmp(seen->lease.owner, consumer->worker) != 0 &&
+        if ((!seen || strcmp(seen->lease.owner, consumer->worker) != 0) &&
             !(atomic_load(&task->asked) & (ASK_LOST | ASK_HAND)))
             mr_hold_renew(task);
     }

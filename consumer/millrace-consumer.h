@@ -64,7 +64,7 @@ mr_status mr_mark_parse(const char *text, uint64_t sub_sequence, mr_mark *place,
 
 typedef struct mr_consumer_record {
     mr_bytes partition_key, data;
-    mr_mark place;
+    mr_mark mark;
     int64_t arrival_ms;
     bool has_explicit_hash_key;
     mr_hash_key explicit_hash_key;

@@ -1,6 +1,7 @@
 /*
  * shard_task.c - one shard's life with us: begin at its checkpoint, deliver, end. A task runs on one
- * thread of the pool at a time, a batch at a time, so your calls for a shard never overlap (C5).
+ * thread of the pool at a time, a batch at a time, so your calls for a shard never overlap (C5) and
+ * its records come in the order of its source (C2).
  */
 #include "inside.h"
 
@@ -72,13 +73,13 @@ static void rest_until(struct mr_shard_task *task, uint64_t due_ns)
         mr_consumer_look(task->consumer);
 }
 
-/* Not before that much time has passed, longer after each failure. */
 static void pause_ms(struct mr_shard_task *task, uint32_t ms)
 {
     task->paused_until_ns = mr_consumer_now_ns(task->consumer) + (uint64_t)ms * 1000000;
     rest_until(task, task->paused_until_ns);
 }
 
+/* C9: what failed is tried again, each time a little later. */
 static void back_off(struct mr_shard_task *task)
 {
     uint32_t ms = PAUSE_LEAST_MS << (task->failures < 7 ? task->failures : 7);
@@ -256,7 +257,7 @@ static void deliver(struct mr_shard_task *task, const struct mr_fetched *fetched
 
     if (batch.count > 0) {
         pthread_mutex_lock(&task->held.lock);
-        task->held.delivered = batch.records[batch.count - 1].place;
+        task->held.delivered = batch.records[batch.count - 1].mark;
         pthread_mutex_unlock(&task->held.lock);
         task->after = MR_MARK(TRIM_HORIZON); /* what follows is above it */
     } else if (!consumer->config.calls_when_empty) {

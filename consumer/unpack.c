@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#define MAGIC 0xc29a89f3u /* F3 89 9A C2 */
+#define MAGIC 0xc29a89f3u /* as its bytes are loaded */
 
 void mr_unpack_fini(struct mr_unpack *unpack)
 {
@@ -61,7 +61,7 @@ static void add_all(struct mr_unpack *unpack, mr_consumer_record *record)
         add(unpack, record);
         return;
     }
-    for (; mr_aggregate_next(&unpack->aggregate, &user); record->place.sub_sequence++) {
+    for (; mr_aggregate_next(&unpack->aggregate, &user); record->mark.sub_sequence++) {
         record->partition_key = user.partition_key;
         record->data = user.data;
         record->has_explicit_hash_key = user.has_explicit_hash_key;
@@ -81,7 +81,7 @@ static void skip(struct mr_unpack *unpack, const mr_mark *after)
 
     if (after->kind != MR_MARK_RECORD)
         return;
-    while (first < unpack->count && mr_mark_compare(&unpack->records[first].place, after) <= 0)
+    while (first < unpack->count && mr_mark_compare(&unpack->records[first].mark, after) <= 0)
         first++;
     unpack->count -= first;
     if (first > 0 && unpack->count > 0)
@@ -100,7 +100,7 @@ void mr_unpack(struct mr_unpack *unpack, const struct mr_fetched *fetched, const
         add_all(unpack,
                 &(mr_consumer_record){.partition_key = record->partition_key,
                                       .data = record->data,
-                                      .place = mr_mark_of(&record->sequence),
+                                      .mark = mr_mark_of(&record->sequence),
                                       .arrival_ms = record->arrival_ms,
                                       .has_explicit_hash_key = record->has_explicit_hash_key,
                                       .explicit_hash_key = record->explicit_hash_key});
@@ -111,7 +111,7 @@ void mr_unpack(struct mr_unpack *unpack, const struct mr_fetched *fetched, const
                                    .data = record->data,
                                    .arrival_ms = record->approximate_arrival_timestamp.value};
 
-        if (mr_mark_read(record->sequence_number, &made.place))
+        if (mr_mark_read(record->sequence_number, &made.mark))
             add_all(unpack, &made);
         else
             unpack->is_wrong = true; /* nothing behind it can be checkpointed */

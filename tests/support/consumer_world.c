@@ -304,9 +304,9 @@ static void look_at(struct audit *audit, const mr_consumer_record *record)
     else
         world->next[key]++;
     world->came_count++;
-    if (mr_mark_compare(&record->place, &audit->last) <= 0)
+    if (mr_mark_compare(&record->mark, &audit->last) <= 0)
         wrong(world, "shard %u goes back", audit->shard);
-    audit->last = record->place;
+    audit->last = record->mark;
 }
 
 static void *started(void *context, mr_shard_task *task, const mr_mark *from)
@@ -335,11 +335,9 @@ static void checkpoint(struct audit *audit, mr_shard_task *task)
 
 static void records(void *state, mr_shard_task *task, const mr_consumer_batch *batch)
 {
-    static _Atomic bool is_inside[WORLD_SHARDS]; /* of one worker each: see below */
     struct audit *audit = state;
     struct worker *worker = audit->worker;
     struct consumer_world *world = worker->world;
-    (void)is_inside;
 
     while (worker->hold_shard == audit->shard && !worker->is_dead) {
         pthread_mutex_lock(&world->lock);
@@ -421,6 +419,12 @@ static void diag(void *context, const char *line)
 
 struct worker *worker_start(struct consumer_world *world, const char *name)
 {
+    return worker_start_at(world, name, mr_clock_real());
+}
+
+struct worker *worker_start_at(struct consumer_world *world, const char *name,
+                               struct mr_clock *clock)
+{
     struct worker *worker = mr_new(struct worker);
     struct mr_consumer_config config = world->config;
     mr_error error;
@@ -435,7 +439,7 @@ struct worker *worker_start(struct consumer_world *world, const char *name)
         (struct mr_processor){started, records, shard_ended, lease_lost, stopping, done};
     config.processor_context = worker;
     config.diag = diag;
-    must(mr_consumer_open(&worker->consumer, &config, &error), &error);
+    must(mr_consumer_open_with(&worker->consumer, &config, clock, &error), &error);
     worker->thread = mr_thread_start("worker", run, worker);
     return worker;
 }

@@ -88,6 +88,8 @@ void world_wait_lease(struct consumer_world *world, mr_shard_id shard,
 
 /* A worker with the world's config and an auditing processor. */
 struct worker *worker_start(struct consumer_world *world, const char *name);
+struct worker *worker_start_at(struct consumer_world *world, const char *name,
+                               struct mr_clock *clock);
 void worker_stop(struct worker *worker); /* gracefully, and frees it */
 /* Nothing of it reaches the store or the auditor from now on; then frees it. */
 void worker_kill(struct worker *worker);
