@@ -188,7 +188,7 @@ static void knows_how_busy_the_shards_were(void **state)
     timeline = mr_simulation_timeline(simulation);
     assert_int_equal(timeline.column_count, 100);
     assert_near(timeline.rows[99][0], 3, 0.001);
-    assert_int_equal(timeline.shards[99], 3000);
+    assert_int_equal(timeline.shards[99 * timeline.shard_count], 3000);
     mr_simulation_free(simulation);
     mr_grid_fini(&grid);
 }

@@ -97,12 +97,75 @@ static bool read_data(struct mr_event *event, struct mr_line_reader *reader,
     return true;
 }
 
+/* ---- lines as we write them ------------------------------------------------------------------ */
+
+static bool take_text(const uint8_t **at, const uint8_t *end, const char *text, size_t size)
+{
+    if ((size_t)(end - *at) < size || memcmp(*at, text, size) != 0)
+        return false;
+    *at += size;
+    return true;
+}
+#define TAKE(text) take_text(&at, end, text, sizeof text - 1)
+
+/* Characters that mean themselves. */
+static bool take_plain(const uint8_t **at, const uint8_t *end, mr_bytes *text)
+{
+    *text = (mr_bytes){*at, mr_json_plain_bytes((mr_bytes){*at, (size_t)(end - *at)})};
+    *at += text->size;
+    return *at < end;
+}
+
+static bool is_digit(uint8_t byte)
+{
+    return byte >= '0' && byte <= '9';
+}
+
+/* "2001-01-01T00:47:12.345Z"; the minute is that of the line before, mostly. */
+static bool take_time(const uint8_t **at, const uint8_t *end, struct mr_line_reader *reader,
+                      int64_t *time_ms)
+{
+    const uint8_t *text = *at;
+    mr_bytes whole = {text, MR_EVENT_TIME_CHARS};
+
+    if ((size_t)(end - text) < MR_EVENT_TIME_CHARS)
+        return false;
+    *at += MR_EVENT_TIME_CHARS;
+    if (memcmp(text, reader->minute, MR_MINUTE_CHARS) == 0 && text[17] < '6' && text[19] == '.' &&
+        text[23] == 'Z' && is_digit(text[17]) && is_digit(text[18]) && is_digit(text[20]) &&
+        is_digit(text[21]) && is_digit(text[22])) {
+        *time_ms = reader->minute_ms + (text[17] - '0') * 10000 + (text[18] - '0') * 1000 +
+                   (text[20] - '0') * 100 + (text[21] - '0') * 10 + (text[22] - '0');
+        return true;
+    }
+    if (!mr_event_time_parse(whole, time_ms) || text[10] != 'T' || text[23] != 'Z')
+        return false;
+    memcpy(reader->minute, text, MR_MINUTE_CHARS);
+    reader->minute_ms = *time_ms - *time_ms % 60000;
+    return *time_ms >= 0;
+}
+
+/* False: it is not in just that form, and may still be good. */
+static bool read_own(struct mr_event *event, struct mr_line_reader *reader, mr_bytes line)
+{
+    const uint8_t *at = line.data, *end = at + line.size;
+
+    event->has_hash_key = false;
+    return TAKE("{\"time\":\"") && take_time(&at, end, reader, &event->time_ms) &&
+           TAKE("\",\"key\":\"") && take_plain(&at, end, &event->key) && TAKE("\",\"data\":\"") &&
+           take_plain(&at, end, &event->data) && TAKE("\"}") && at == end;
+}
+
+/* ---- any lines ------------------------------------------------------------------------------- */
+
 bool mr_recording_read(struct mr_event *event, struct mr_line_reader *reader, mr_bytes line)
 {
     struct mr_json json = mr_json_of(line);
     struct members members;
     mr_bytes time;
 
+    if (read_own(event, reader, line))
+        return true;
     if (!read_members(&members, &json)) {
         if (json.fault)
             return mr_line_refuse(reader, "not JSON: %s, at byte %zu", json.fault,

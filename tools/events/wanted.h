@@ -17,9 +17,13 @@ struct mr_wanted {
     char separator;
 };
 
+#define MR_MINUTE_CHARS 17 /* "2001-01-01T00:47:" */
+
 struct mr_line_reader {
-    struct mr_arena *arena; /* for what has to be unescaped; valid as long as that */
-    char why[160];          /* a line is bad */
+    struct mr_arena *arena;       /* for what has to be unescaped; valid as long as that */
+    char why[160];                /* a line is bad */
+    char minute[MR_MINUTE_CHARS]; /* the last that was read, */
+    int64_t minute_ms;            /* and when it began */
 };
 
 /* Fills the values from one JSON object. */

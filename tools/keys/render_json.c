@@ -99,7 +99,7 @@ static void put_shards(struct mr_json_line *line, const struct mr_result *result
     mr_json_name(line, "each");
     mr_json_open(line, '[');
     for (size_t i = 0; i < of->shard_count; i++) {
-        const uint16_t *busy = timeline.shards + (of->first_shard + i) * timeline.column_stride;
+        const uint16_t *busy = timeline.shards + of->first_shard + i;
         mr_hash_key start = result->analysis->grid.starts[of->first_cells[i]];
 
         mr_json_open(line, '{');
@@ -109,7 +109,7 @@ static void put_shards(struct mr_json_line *line, const struct mr_result *result
         mr_json_name(line, "busy");
         mr_json_open(line, '[');
         for (size_t c = 0; c < timeline.column_count; c++)
-            mr_json_figure(line, busy[c] / 1000.0);
+            mr_json_figure(line, busy[c * timeline.shard_count] / 1000.0);
         mr_json_close(line, ']');
         mr_json_close(line, '}');
     }

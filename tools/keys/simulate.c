@@ -14,7 +14,8 @@ static void held_init(struct held *held)
     *held = (struct held){.second = UINT64_MAX,
                           .cells = mr_alloc(HELD_MAX * sizeof *held->cells),
                           .bytes = mr_alloc(HELD_MAX * sizeof *held->bytes),
-                          .at_ns = mr_alloc(HELD_MAX * sizeof *held->at_ns)};
+                          .at_ns = mr_alloc(HELD_MAX * sizeof *held->at_ns),
+                          .worth_ns = mr_alloc(HELD_MAX * sizeof *held->worth_ns)};
 }
 
 static void held_fini(struct held *held)
@@ -22,6 +23,7 @@ static void held_fini(struct held *held)
     mr_free(held->cells);
     mr_free(held->bytes);
     mr_free(held->at_ns);
+    mr_free(held->worth_ns);
 }
 
 struct mr_simulation *mr_simulation_new(const struct mr_grid *grid, const struct mr_limits *limits)
@@ -85,19 +87,25 @@ void mr_simulation_free(struct mr_simulation *simulation)
 
 /* ---- following shards record by record ------------------------------------------------------ */
 
-static void take(struct mr_simulation *simulation, struct shard *shard, const struct held *held,
-                 size_t place)
+/* A division a record, once, and only if one of its shards is followed. */
+static void find_worth(const struct mr_simulation *simulation, struct held *held)
 {
-    uint32_t bytes = held->bytes[place];
+    for (; held->worth_count < held->count; held->worth_count++)
+        held->worth_ns[held->worth_count] = mr_bucket_worth_ns(simulation->limits.write_bytes_per_s,
+                                                               held->bytes[held->worth_count]);
+}
 
+static inline void take(struct mr_simulation *simulation, struct shard *shard,
+                        const struct held *held, size_t place)
+{
     mr_limiter_take(&shard->limiter, &simulation->limits,
-                    held->second * SECOND_NS + held->at_ns[place], bytes, simulation->record_ns,
-                    mr_bucket_worth_ns(simulation->limits.write_bytes_per_s, bytes));
+                    held->second * SECOND_NS + held->at_ns[place], held->bytes[place],
+                    simulation->record_ns, held->worth_ns[place]);
 }
 
 /* One shard's records. */
 static void walk_shard(struct mr_simulation *simulation, size_t index, uint32_t number,
-                       const struct held *held)
+                       struct held *held)
 {
     const struct mr_division *division = &simulation->grid->divisions[index];
     uint16_t first = division->first_cells[number];
@@ -106,6 +114,7 @@ static void walk_shard(struct mr_simulation *simulation, size_t index, uint32_t 
     uint32_t *picked = simulation->picked;
     size_t count = 0;
 
+    find_worth(simulation, held);
     for (size_t i = 0; i < held->count; i++) { /* without a branch: it could not be foreseen */
         picked[count] = (uint32_t)i;
         count += (uint16_t)(held->cells[i] - first) < width;
@@ -119,13 +128,14 @@ static void walk_division(struct mr_simulation *simulation, size_t index)
 {
     const uint16_t *shard_of = simulation->grid->divisions[index].shard_of;
     struct division *division = &simulation->divisions[index];
-    const struct held *held = &simulation->held;
+    struct held *held = &simulation->held;
 
     if (division->followed_count <= FILTER_MAX) {
         for (size_t i = 0; i < division->followed_count; i++)
             walk_shard(simulation, index, division->followed[i], held);
         return;
     }
+    find_worth(simulation, held);
     for (size_t i = 0; i < held->count; i++) {
         struct shard *shard = &division->shards[shard_of[held->cells[i]]];
 
@@ -310,7 +320,7 @@ static void crowd(struct mr_simulation *simulation)
         walk_division(simulation, d);
     }
     simulation->is_crowded = true;
-    simulation->held.count = 0;
+    simulation->held.count = simulation->held.worth_count = 0;
 }
 
 static void end_second(struct mr_simulation *simulation)
@@ -347,7 +357,7 @@ static void end_second(struct mr_simulation *simulation)
     simulation->is_crowded = false;
     simulation->before = simulation->held;
     simulation->held = before;
-    simulation->held.count = 0;
+    simulation->held.count = simulation->held.worth_count = 0;
 }
 
 void mr_simulation_add(struct mr_simulation *simulation, uint64_t time_ns, uint16_t cell,

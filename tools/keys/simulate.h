@@ -69,8 +69,8 @@ struct mr_timeline {
     size_t column_count;
     uint64_t column_s;
     float (*rows)[MR_TIMELINE_ROWS];
-    const uint16_t *shards; /* [shard of all divisions][column_stride] */
-    size_t column_stride;
+    const uint16_t *shards; /* [column][shard of all divisions] */
+    size_t shard_count;
 };
 struct mr_timeline mr_simulation_timeline(const struct mr_simulation *simulation);
 

@@ -80,5 +80,5 @@ struct mr_timeline mr_simulation_timeline(const struct mr_simulation *simulation
                                 .column_s = UINT64_C(1) << columns->shift,
                                 .rows = columns->rows,
                                 .shards = columns->shards,
-                                .column_stride = TIMELINE_STRIDE};
+                                .shard_count = columns->shard_count};
 }

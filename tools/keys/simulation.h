@@ -12,6 +12,8 @@ struct held {
     size_t count;
     uint16_t *cells;
     uint32_t *bytes, *at_ns;
+    uint64_t *worth_ns; /* of the bytes, of the first worth_count records */
+    size_t worth_count;
 };
 
 struct shard {

@@ -1,7 +1,7 @@
 /*
  * spread.h - how evenly the load lies on the keys: Gini, effective number, Lorenz curve.
  *
- * Exact up to 65,536 different keys. With more a sample is kept of those whose MD5 ends with enough
+ * Exact up to 16,384 different keys. With more a sample is kept of those whose MD5 ends with enough
  * zero bits: each of them was counted from its first record on, so it is a fair sample of keys with
  * exact weights. The heaviest keys, which a sample may miss, come from the Space-Saving lists.
  */
@@ -10,7 +10,7 @@
 
 #include "keys/top.h"
 
-#define MR_SPREAD_KEYS_MAX 65536
+#define MR_SPREAD_KEYS_MAX 16384
 #define MR_LORENZ_POINTS 101
 
 struct mr_spread_key {

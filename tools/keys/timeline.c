@@ -25,13 +25,15 @@ static void halve(struct mr_timeline_columns *timeline)
         for (size_t r = 0; r < MR_TIMELINE_ROWS; r++)
             timeline->rows[c][r] = timeline->rows[2 * c][r] + timeline->rows[2 * c + 1][r];
     memset(timeline->rows + half, 0, half * sizeof *timeline->rows);
-    for (size_t s = 0; s < timeline->shard_count; s++) {
-        uint16_t *shard = timeline->shards + s * TIMELINE_STRIDE;
+    for (size_t c = 0; c < half; c++)
+        for (size_t s = 0; s < timeline->shard_count; s++) {
+            uint16_t a = timeline->shards[2 * c * timeline->shard_count + s];
+            uint16_t b = timeline->shards[(2 * c + 1) * timeline->shard_count + s];
 
-        for (size_t c = 0; c < half; c++)
-            shard[c] = shard[2 * c] > shard[2 * c + 1] ? shard[2 * c] : shard[2 * c + 1];
-        memset(shard + half, 0, half * sizeof *shard);
-    }
+            timeline->shards[c * timeline->shard_count + s] = a > b ? a : b;
+        }
+    memset(timeline->shards + half * timeline->shard_count, 0,
+           half * timeline->shard_count * sizeof *timeline->shards);
     timeline->shift++;
 }
 

@@ -29,51 +29,55 @@ void mr_top_fini(struct mr_top *top)
 
 /* ---- the heap ------------------------------------------------------------------------------- */
 
-static uint64_t weight_at(const struct mr_top *top, size_t place)
-{
-    return top->keys[top->heap[place]].weight;
-}
+#define CHILDREN 4
 
-static void set_place(struct mr_top *top, size_t place, uint32_t key)
+static void set_place(struct mr_top *top, size_t place, struct mr_top_place key)
 {
     top->heap[place] = key;
-    top->keys[key].heap_place = (uint32_t)place;
+    top->keys[key.key].heap_place = (uint32_t)place;
 }
 
 /* The key at place has become heavier. */
 static void sink(struct mr_top *top, size_t place)
 {
-    uint32_t key = top->heap[place];
-    uint64_t weight = top->keys[key].weight;
+    struct mr_top_place key = {top->keys[top->heap[place].key].weight, top->heap[place].key};
 
     for (;;) {
-        size_t child = 2 * place + 1;
+        size_t first = CHILDREN * place + 1, end = first + CHILDREN, lightest = first;
 
-        if (child >= top->count)
+        if (first >= top->count)
             break;
-        if (child + 1 < top->count && weight_at(top, child + 1) < weight_at(top, child))
-            child++;
-        if (weight_at(top, child) >= weight)
+        if (end > top->count)
+            end = top->count;
+        for (size_t child = first + 1; child < end; child++)
+            if (top->heap[child].weight < top->heap[lightest].weight)
+                lightest = child;
+        if (top->heap[lightest].weight >= key.weight)
             break;
-        set_place(top, place, top->heap[child]);
-        place = child;
+        set_place(top, place, top->heap[lightest]);
+        place = lightest;
     }
     set_place(top, place, key);
 }
 
-/* The key at place is lighter than those above it may be. */
-static void rise(struct mr_top *top, size_t place)
+/* A new key, at the end of the heap. */
+static void rise(struct mr_top *top, size_t place, struct mr_top_place key)
 {
-    uint32_t key = top->heap[place];
-
-    while (place > 0 && weight_at(top, (place - 1) / 2) > top->keys[key].weight) {
-        set_place(top, place, top->heap[(place - 1) / 2]);
-        place = (place - 1) / 2;
+    for (size_t parent; place > 0; place = parent) {
+        parent = (place - 1) / CHILDREN;
+        if (top->heap[parent].weight <= key.weight)
+            break;
+        set_place(top, place, top->heap[parent]);
     }
     set_place(top, place, key);
 }
 
 /* ---- by id ---------------------------------------------------------------------------------- */
+
+static uint32_t tag_of(mr_hash_key id)
+{
+    return (uint32_t)(id.lo >> 32);
+}
 
 static size_t home_of(const struct mr_top *top, mr_hash_key id)
 {
@@ -85,7 +89,8 @@ static size_t slot_of(const struct mr_top *top, mr_hash_key id)
 {
     size_t slot = home_of(top, id);
 
-    while (top->slots[slot] && !mr_hash_key_equal(top->keys[top->slots[slot] - 1].id, id))
+    while (top->slots[slot].key && (top->slots[slot].tag != tag_of(id) ||
+                                    !mr_hash_key_equal(top->keys[top->slots[slot].key - 1].id, id)))
         slot = (slot + 1) & top->slot_mask;
     return slot;
 }
@@ -93,19 +98,16 @@ static size_t slot_of(const struct mr_top *top, mr_hash_key id)
 /* Frees a slot; those behind it that it stood in the way of move up. */
 static void vacate(struct mr_top *top, size_t slot)
 {
-    size_t next = slot;
+    for (size_t next = (slot + 1) & top->slot_mask; top->slots[next].key;
+         next = (next + 1) & top->slot_mask) {
+        size_t home = home_of(top, top->keys[top->slots[next].key - 1].id);
 
-    for (;;) {
-        next = (next + 1) & top->slot_mask;
-        if (!top->slots[next])
-            break;
-        size_t home = home_of(top, top->keys[top->slots[next] - 1].id);
         if (((next - home) & top->slot_mask) >= ((next - slot) & top->slot_mask)) {
             top->slots[slot] = top->slots[next];
             slot = next;
         }
     }
-    top->slots[slot] = 0;
+    top->slots[slot].key = 0;
 }
 
 /* ---- adding --------------------------------------------------------------------------------- */
@@ -138,8 +140,8 @@ void mr_top_add(struct mr_top *top, mr_hash_key id, mr_bytes text, uint64_t weig
     uint32_t index;
 
     top->sum += weight;
-    if (top->slots[slot]) {
-        index = top->slots[slot] - 1;
+    if (top->slots[slot].key) {
+        index = top->slots[slot].key - 1;
         count(&top->keys[index], weight, second);
         sink(top, top->keys[index].heap_place);
         return;
@@ -148,17 +150,16 @@ void mr_top_add(struct mr_top *top, mr_hash_key id, mr_bytes text, uint64_t weig
         index = (uint32_t)top->count++;
         name(&top->keys[index], id, text);
         count(&top->keys[index], weight, second);
-        set_place(top, index, index);
-        rise(top, index);
-        top->slots[slot] = index + 1;
+        rise(top, index, (struct mr_top_place){top->keys[index].weight, index});
+        top->slots[slot] = (struct mr_top_slot){index + 1, tag_of(id)};
         return;
     }
-    index = top->heap[0];
+    index = top->heap[0].key;
     vacate(top, slot_of(top, top->keys[index].id));
     name(&top->keys[index], id, text);
     top->keys[index].error = top->keys[index].weight;
     count(&top->keys[index], weight, second);
-    top->slots[slot_of(top, id)] = index + 1;
+    top->slots[slot_of(top, id)] = (struct mr_top_slot){index + 1, tag_of(id)};
     sink(top, 0);
 }
 
@@ -190,5 +191,5 @@ size_t mr_top_list(const struct mr_top *top, const struct mr_top_key **list, siz
 
 uint64_t mr_top_floor(const struct mr_top *top)
 {
-    return top->count < top->capacity ? 0 : weight_at(top, 0);
+    return top->count < top->capacity ? 0 : top->heap[0].weight;
 }

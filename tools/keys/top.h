@@ -19,11 +19,22 @@ struct mr_top_key {
     uint32_t heap_place;
 };
 
+/* A key in the heap; its weight here, too, so that sinking looks nowhere else. */
+struct mr_top_place {
+    uint64_t weight;
+    uint32_t key;
+};
+
+/* A key by its id; key + 1, 0 is free. */
+struct mr_top_slot {
+    uint32_t key, tag;
+};
+
 struct mr_top {
     size_t capacity, count, slot_mask;
     struct mr_top_key *keys;
-    uint32_t *heap;  /* keys, the lightest first */
-    uint32_t *slots; /* keys + 1 by id, 0 is free */
+    struct mr_top_place *heap; /* of four children each, the lightest first */
+    struct mr_top_slot *slots;
     uint64_t sum;
 };
 
