@@ -86,9 +86,9 @@ static void say_where(const struct serving *serving)
              is_v6 ? "[" : "", options->address, is_v6 ? "]" : "", port);
     mr_say("serving Kinesis at %s%s, from %s; ^C ends it", url,
            options->tls_cert ? " (http, too)" : "", serving->cli->directory);
-    mr_say("try: export AWS_ENDPOINT_URL=%s AWS_DEFAULT_REGION=%s AWS_ACCESS_KEY_ID=x "
-           "AWS_SECRET_ACCESS_KEY=x",
-           url, region);
+    mr_say("try: export AWS_ENDPOINT_URL=%s AWS_DEFAULT_REGION=%s %s%s", url, region,
+           options->auth ? "and a key of " : "AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x",
+           options->auth ? options->auth : "");
     mr_say("     aws kinesis create-stream --stream-name first && aws kinesis list-streams");
     if (!serving->cli->common->json)
         return;

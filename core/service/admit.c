@@ -2,7 +2,7 @@
  * admit.c - may the caller make this call? Every stream and consumer that its request names is asked
  * for, by the ARN it has here, whatever the request calls it.
  *
- * A deny wins. Within the account it is enough that the caller's policies or the resource's allow;
+ * So what is not allowed happens in no way of asking for it (K6). A deny wins. Within the account it is enough that the caller's policies or the resource's allow;
  * from another account both must.
  */
 #include "service/inside.h"

@@ -1,4 +1,4 @@
-/* What callers may do through the API: every resource that a request names, however it names it. */
+/* What callers may do through the API: every resource that a request names, however it names it (K6). */
 #include "base/memory.h"
 #include "service/access.h"
 #include "support/api.h"

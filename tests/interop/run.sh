@@ -135,6 +135,29 @@ run lab-cli "$here/lab_cli.sh"
 run2 lab-cli2 "$here/lab_cli.sh"
 stop TERM
 
+write_users() { # who may call, as a file of serve --auth
+    (umask 077 && cat > "$work/users.json" << 'END'
+{"users": [
+  {"name": "root", "keys": [{"id": "AKIDROOT", "secret": "root-secret"}],
+   "policies": [{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}]},
+  {"name": "alice", "keys": [{"id": "AKIDALICE", "secret": "alice-secret"},
+                             {"id": "ASIASESSION", "secret": "session-secret", "token": "a+token/="}],
+   "policies": [{"Statement": {"Effect": "Allow", "Action": "kinesis:Put*",
+                               "Resource": "arn:aws:kinesis:us-east-1:*:stream/test-*"}}]}
+]}
+END
+    )
+}
+write_users
+start --state-delay 0 --limits off --auth "$work/users.json"
+for scheme in http https; do
+    url=$scheme://127.0.0.1:$port
+    run "auth-boto3-$scheme" python "$here/auth.py" "$url" "boto3-$scheme"
+    run "auth-js-$scheme" env -C "$clients" node "$here/auth.mjs" "$url" "js-$scheme"
+    run "auth-cli-$scheme" env AWS_ENDPOINT_URL="$url" "$here/auth_cli.sh" "cli-$scheme"
+done
+stop TERM
+
 passed=$(grep -c '^ok' "$work/all") failed=$(grep -c '^not ok' "$work/all")
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

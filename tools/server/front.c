@@ -1,5 +1,7 @@
 #include "server/front.h"
 
+#include "server/part.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,21 +15,6 @@
 static bool is_text(mr_bytes bytes, const char *text)
 {
     return bytes.size == strlen(text) && strncasecmp(bytes.data, text, bytes.size) == 0;
-}
-
-/* Cuts off and returns what is before the first of the separators; false: nothing is left. */
-static bool take_part(mr_bytes *rest, const char *separators, mr_bytes *part)
-{
-    const char *at = rest->data;
-    size_t size = 0;
-
-    if (!at)
-        return false;
-    while (size < rest->size && !strchr(separators, at[size]))
-        size++;
-    *part = (mr_bytes){at, size};
-    *rest = size < rest->size ? (mr_bytes){at + size + 1, rest->size - size - 1} : (mr_bytes){0};
-    return true;
 }
 
 static mr_bytes trim(mr_bytes text)
@@ -56,7 +43,7 @@ static struct target target_of(const struct mr_request *request)
     mr_bytes field = mr_request_field(request, "x-amz-target");
     struct target target = {.action = MR_ACTION_COUNT};
 
-    if (take_part(&field, ".", &target.service))
+    if (mr_part_take(&field, ".", &target.service))
         target.operation = field;
     if (target.operation.data && is_text(target.service, SERVICE))
         target.action = mr_action_find(target.operation);
@@ -115,7 +102,7 @@ static enum mr_front_verdict read_post(const struct mr_request *request, struct 
     mr_bytes field = mr_request_field(request, "content-type"), type = {0};
     struct target target = target_of(request);
 
-    take_part(&field, ";", &type);
+    mr_part_take(&field, ";", &type);
     type = trim(type);
     front->action = target.action;
     front->format = is_text(type, mr_format_type(MR_FORMAT_JSON)) ? MR_FORMAT_JSON : MR_FORMAT_CBOR;

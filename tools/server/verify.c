@@ -1,14 +1,15 @@
+/* verify.c - whether a claim could be true, and whether it is: what must have been signed is written
+ * down from what came, and signed here. */
 #include "server/verify.h"
 
+#include "server/part.h"
 #include "wire/sign.h"
 
 #include <ctype.h>
 #include <openssl/crypto.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #define SERVICE "kinesis"
 #define TERMINATOR "aws4_request"
@@ -17,58 +18,11 @@
 
 #define TEXT(bytes) (int)(bytes).size, (const char *)(bytes).data
 
-/* ---- texts -------------------------------------------------------------------------------- */
-
-static mr_bytes bytes_of(const char *text)
-{
-    return (mr_bytes){text, strlen(text)};
-}
-
-static bool is(mr_bytes bytes, const char *text)
-{
-    return bytes.size == strlen(text) && memcmp(bytes.data, text, bytes.size) == 0;
-}
-
-static bool is_in_any_case(mr_bytes bytes, mr_bytes other)
-{
-    return bytes.size == other.size && strncasecmp(bytes.data, other.data, bytes.size) == 0;
-}
-
 static int compare(mr_bytes a, mr_bytes b)
 {
     int order = memcmp(a.data, b.data, a.size < b.size ? a.size : b.size);
 
     return order ? order : (a.size > b.size) - (a.size < b.size);
-}
-
-/* Cuts off and returns what is before the first of the separators; false: nothing is left. */
-static bool take_part(mr_bytes *rest, const char *separators, mr_bytes *part)
-{
-    const char *at = rest->data;
-    size_t size = 0;
-
-    if (!at)
-        return false;
-    while (size < rest->size && !strchr(separators, at[size]))
-        size++;
-    *part = (mr_bytes){at, size};
-    *rest = size < rest->size ? (mr_bytes){at + size + 1, rest->size - size - 1} : (mr_bytes){0};
-    return true;
-}
-
-/* The first "name=value" of that name; absent if there is none, or its value is empty. */
-static mr_bytes find_value(mr_bytes text, const char *separators, const char *name)
-{
-    size_t size = strlen(name);
-    mr_bytes part;
-
-    while (take_part(&text, separators, &part)) {
-        const char *at = part.data;
-
-        if (part.size > size + 1 && memcmp(at, name, size) == 0 && at[size] == '=')
-            return (mr_bytes){at + size + 1, part.size - size - 1};
-    }
-    return (mr_bytes){0};
 }
 
 bool mr_bytes_are_equal_secretly(mr_bytes a, mr_bytes b)
@@ -87,7 +41,7 @@ static bool refuse(struct mr_refusal *refusal, enum mr_exception type, mr_bytes 
 
 static bool refuse_invalid(struct mr_refusal *refusal, const char *message)
 {
-    return refuse(refusal, MR_EXCEPTION_INVALID_SIGNATURE, bytes_of(message));
+    return refuse(refusal, MR_EXCEPTION_INVALID_SIGNATURE, mr_part_of(message));
 }
 
 static bool refuse_mismatch(struct mr_refusal *refusal)
@@ -98,179 +52,6 @@ static bool refuse_mismatch(struct mr_refusal *refusal)
                  "documentation for details.");
 }
 
-/* ---- reading ------------------------------------------------------------------------------ */
-
-/* "AWS4-HMAC-SHA256 Credential=..., SignedHeaders=..., Signature=..." */
-static bool header_is_whole(const struct mr_request *request, mr_bytes header,
-                            struct mr_arena *arena, struct mr_refusal *refusal)
-{
-    static const char *const names[] = {"Credential", "Signature", "SignedHeaders"};
-    char message[512] = "";
-    size_t used = 0;
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!find_value(header, ", ", names[i]).data)
-            used += (size_t)snprintf(message + used, sizeof message - used,
-                                     "Authorization header requires '%s' parameter. ", names[i]);
-    if (!mr_request_field(request, "x-amz-date").size && !mr_request_field(request, "date").size)
-        used += (size_t)snprintf(message + used, sizeof message - used,
-                                 "Authorization header requires existence of either a "
-                                 "'X-Amz-Date' or a 'Date' header. ");
-    if (used == 0)
-        return true;
-    return refuse(refusal, MR_EXCEPTION_INCOMPLETE_SIGNATURE,
-                  mr_arena_print(arena, "%sAuthorization=%.*s", message, TEXT(header)));
-}
-
-static bool query_is_whole(mr_bytes query, struct mr_arena *arena, struct mr_refusal *refusal)
-{
-    static const char *const names[] = {"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature",
-                                        "X-Amz-SignedHeaders", "X-Amz-Date"};
-    char message[512] = "";
-    size_t used = 0;
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!find_value(query, "&", names[i]).data)
-            used += (size_t)snprintf(message + used, sizeof message - used,
-                                     "AWS query-string parameters must include '%s'. ", names[i]);
-    if (used == 0)
-        return true;
-    return refuse(refusal, MR_EXCEPTION_INCOMPLETE_SIGNATURE,
-                  mr_arena_print(arena, "%sRe-examine the query-string parameters.", message));
-}
-
-static bool has_parameter(mr_bytes query, const char *name)
-{
-    mr_bytes part, part_name;
-
-    while (take_part(&query, "&", &part))
-        if (take_part(&part, "=", &part_name) && is_in_any_case(part_name, bytes_of(name)))
-            return true;
-    return false;
-}
-
-static int digit_of(uint8_t byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    byte |= 0x20;
-    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
-}
-
-/* What "%2F" and the like mean; what is no such thing means itself. */
-static mr_bytes decoded(mr_bytes text, struct mr_arena *arena)
-{
-    const uint8_t *from = text.data;
-    uint8_t *out = mr_arena_take(arena, text.size);
-    size_t size = 0;
-
-    for (size_t i = 0; i < text.size; i++) {
-        if (from[i] == '%' && text.size - i > 2 && digit_of(from[i + 1]) >= 0 &&
-            digit_of(from[i + 2]) >= 0) {
-            out[size++] = (uint8_t)(digit_of(from[i + 1]) << 4 | digit_of(from[i + 2]));
-            i += 2;
-        } else {
-            out[size++] = from[i];
-        }
-    }
-    return (mr_bytes){out, size};
-}
-
-/* "KEY/20150830/us-east-1/kinesis/aws4_request" */
-static void read_credential(mr_bytes credential, struct mr_claim *claim)
-{
-    mr_bytes *const parts[] = {&claim->date, &claim->region, &claim->service, &claim->terminator};
-
-    if (!take_part(&credential, "/", &claim->key_id))
-        return;
-    claim->scope = credential;
-    for (size_t i = 0; i < 4; i++)
-        if (!take_part(&credential, "/", parts[i]))
-            *parts[i] = (mr_bytes){0};
-    if (credential.data)
-        claim->terminator = (mr_bytes){0}; /* more than there should be */
-}
-
-/* The second that it names; -1: it is not written as it should be. */
-static int64_t second_of(mr_bytes time, const char *format)
-{
-    char text[40];
-    struct tm parts = {0};
-    const char *end;
-
-    if (time.size >= sizeof text)
-        return -1;
-    memcpy(text, time.data, time.size);
-    text[time.size] = 0;
-    end = strptime(text, format, &parts);
-    return end && *end == 0 ? (int64_t)timegm(&parts) : -1;
-}
-
-/* As it is signed, a time is in the basic format; a Date field is not. */
-static void read_time(mr_bytes written, struct mr_arena *arena, struct mr_claim *claim)
-{
-    int64_t second = second_of(written, "%Y%m%dT%H%M%SZ");
-    char text[MR_SIGN_TIME_BYTES];
-
-    claim->written = written;
-    if (second < 0 && !claim->is_query)
-        second = second_of(written, "%a, %d %b %Y %H:%M:%S GMT");
-    if (second < 0 || second > INT64_C(253402300799))
-        return;
-    mr_sign_time(second * 1000, text);
-    claim->time = mr_arena_copy(arena, bytes_of(text));
-}
-
-static void read_header(const struct mr_request *request, mr_bytes header, struct mr_arena *arena,
-                        struct mr_claim *claim)
-{
-    mr_bytes time = mr_request_field(request, "x-amz-date");
-
-    read_credential(find_value(header, ", ", "Credential"), claim);
-    claim->names = find_value(header, ", ", "SignedHeaders");
-    claim->signature = find_value(header, ", ", "Signature");
-    claim->token = mr_request_field(request, "x-amz-security-token");
-    read_time(time.size ? time : mr_request_field(request, "date"), arena, claim);
-}
-
-static void read_query(mr_bytes query, struct mr_arena *arena, struct mr_claim *claim)
-{
-    claim->is_query = true;
-    read_credential(decoded(find_value(query, "&", "X-Amz-Credential"), arena), claim);
-    claim->names = decoded(find_value(query, "&", "X-Amz-SignedHeaders"), arena);
-    claim->signature = find_value(query, "&", "X-Amz-Signature");
-    claim->token = find_value(query, "&", "X-Amz-Security-Token");
-    if (claim->token.data)
-        claim->token = decoded(claim->token, arena);
-    claim->expires = find_value(query, "&", "X-Amz-Expires");
-    read_time(find_value(query, "&", "X-Amz-Date"), arena, claim);
-}
-
-bool mr_claim_read(const struct mr_request *request, struct mr_arena *arena, struct mr_claim *claim,
-                   struct mr_refusal *refusal)
-{
-    mr_bytes header = mr_request_field(request, "authorization");
-    bool has_query = has_parameter(request->query, "X-Amz-Algorithm");
-
-    *claim = (struct mr_claim){0};
-    if (header.size && has_query)
-        return refuse_invalid(refusal, "Found both 'X-Amz-Algorithm' as a query-string param and "
-                                       "'Authorization' as HTTP header.");
-    if (!header.size && !has_query)
-        return refuse(refusal, MR_EXCEPTION_MISSING_TOKEN,
-                      bytes_of("Missing Authentication Token"));
-    if (has_query) {
-        if (!query_is_whole(request->query, arena, refusal))
-            return false;
-        read_query(request->query, arena, claim);
-        return true;
-    }
-    if (!header_is_whole(request, header, arena, refusal))
-        return false;
-    read_header(request, header, arena, claim);
-    return true;
-}
-
 /* ---- checking ----------------------------------------------------------------------------- */
 
 /* Is that among what is signed? */
@@ -278,8 +59,8 @@ static bool is_signed(const struct mr_claim *claim, mr_bytes name)
 {
     mr_bytes names = claim->names, part;
 
-    while (take_part(&names, ";", &part))
-        if (is_in_any_case(part, name))
+    while (mr_part_take(&names, ";", &part))
+        if (mr_part_is_in_any_case(part, name))
             return true;
     return false;
 }
@@ -289,7 +70,7 @@ static bool names_are_in_order(const struct mr_claim *claim)
 {
     mr_bytes names = claim->names, part, before = {0};
 
-    while (take_part(&names, ";", &part)) {
+    while (mr_part_take(&names, ";", &part)) {
         for (size_t i = 0; i < part.size; i++)
             if (isupper(((const unsigned char *)part.data)[i]))
                 return false;
@@ -305,11 +86,11 @@ static bool check_names(const struct mr_claim *claim, const struct mr_request *r
 {
     if (!names_are_in_order(claim))
         return refuse_mismatch(refusal);
-    if (!is_signed(claim, bytes_of("host")) && !is_signed(claim, bytes_of(":authority")))
+    if (!is_signed(claim, mr_part_of("host")) && !is_signed(claim, mr_part_of(":authority")))
         return refuse_invalid(
             refusal, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.");
     if (!claim->is_query && !mr_request_field(request, "x-amz-date").size &&
-        !is_signed(claim, bytes_of("date")))
+        !is_signed(claim, mr_part_of("date")))
         return refuse_invalid(refusal, "'Date' must be a 'SignedHeader' in the AWS Authorization.");
     for (size_t i = 0; i < request->field_count; i++) {
         mr_bytes name = request->fields[i].name;
@@ -336,13 +117,13 @@ bool mr_region_is_valid(mr_bytes region)
 static bool check_scope(const struct mr_claim *claim, const char *region, struct mr_arena *arena,
                         struct mr_refusal *refusal)
 {
-    if (!claim->terminator.data || !is(claim->terminator, TERMINATOR))
+    if (!claim->terminator.data || !mr_part_is(claim->terminator, TERMINATOR))
         return refuse_invalid(refusal, "Credential should be scoped with a valid terminator: "
                                        "'aws4_request'.");
-    if (!is(claim->service, SERVICE))
+    if (!mr_part_is(claim->service, SERVICE))
         return refuse_invalid(refusal,
                               "Credential should be scoped to correct service: 'kinesis'.");
-    if (!mr_region_is_valid(claim->region) || (region && !is(claim->region, region)))
+    if (!mr_region_is_valid(claim->region) || (region && !mr_part_is(claim->region, region)))
         return refuse(refusal, MR_EXCEPTION_INVALID_SIGNATURE,
                       mr_arena_print(arena,
                                      "Credential should be scoped to a valid region, not '%.*s'.",
@@ -379,13 +160,13 @@ static bool check_time(const struct mr_claim *claim, int64_t now_ms, struct mr_a
                        struct mr_refusal *refusal)
 {
     char now[MR_SIGN_TIME_BYTES], edge[MR_SIGN_TIME_BYTES];
-    int64_t at_s = second_of(claim->time, "%Y%m%dT%H%M%SZ"), now_s = now_ms / 1000;
+    int64_t at_s = claim->time_s, now_s = now_ms / 1000;
     int64_t life = life_s(claim);
 
     mr_sign_time(now_ms, now);
     if (life == 0)
         return refuse(refusal, MR_EXCEPTION_INCOMPLETE_SIGNATURE,
-                      bytes_of("X-Amz-Expires must be a number of seconds from 1 to 604800."));
+                      mr_part_of("X-Amz-Expires must be a number of seconds from 1 to 604800."));
     if (at_s < now_s - life) {
         mr_sign_time((now_s - life) * 1000, edge);
         return refuse(
@@ -411,10 +192,10 @@ bool mr_claim_check(const struct mr_claim *claim, const struct mr_request *reque
     mr_bytes header = mr_request_field(request, "authorization"), algorithm;
 
     if (claim->is_query)
-        algorithm = find_value(request->query, "&", "X-Amz-Algorithm");
+        algorithm = mr_part_find(request->query, "&", "X-Amz-Algorithm");
     else
-        take_part(&header, " ", &algorithm);
-    if (!is(algorithm, MR_SIGN_ALGORITHM))
+        mr_part_take(&header, " ", &algorithm);
+    if (!mr_part_is(algorithm, MR_SIGN_ALGORITHM))
         return refuse(refusal, MR_EXCEPTION_INCOMPLETE_SIGNATURE,
                       mr_arena_print(arena, "Unsupported AWS 'algorithm': '%.*s'.",
                                      (int)(algorithm.size < 100 ? algorithm.size : 100),
@@ -431,7 +212,7 @@ bool mr_claim_check(const struct mr_claim *claim, const struct mr_request *reque
 
 static void put(struct mr_pack *out, const char *text)
 {
-    mr_pack_bytes(out, bytes_of(text));
+    mr_pack_bytes(out, mr_part_of(text));
 }
 
 static void put_encoded(struct mr_pack *out, mr_bytes bytes)
@@ -457,12 +238,12 @@ static void put_path(struct mr_pack *out, mr_bytes path)
     mr_bytes part;
     bool is_open = false; /* ends with a part, not with a slash */
 
-    while (take_part(&path, "/", &part)) {
+    while (mr_part_take(&path, "/", &part)) {
         is_open = false;
-        if (is(part, "..")) {
+        if (mr_part_is(part, "..")) {
             while (out->size > start && out->data[--out->size] != '/')
                 continue;
-        } else if (part.size > 0 && !is(part, ".")) {
+        } else if (part.size > 0 && !mr_part_is(part, ".")) {
             put(out, "/");
             put_encoded(out, part);
             is_open = true;
@@ -491,13 +272,14 @@ static bool put_query(struct mr_pack *out, mr_bytes query, struct mr_arena *aren
     size_t count = 0;
     mr_bytes part, name;
 
-    while (take_part(&query, "&", &part)) {
-        if (!take_part(&part, "=", &name) || name.size == 0 || is(name, "X-Amz-Signature"))
+    while (mr_part_take(&query, "&", &part)) {
+        if (!mr_part_take(&part, "=", &name) || name.size == 0 ||
+            mr_part_is(name, "X-Amz-Signature"))
             continue;
         if (count == PARAMETER_COUNT_MAX)
             return false;
-        parameters[count].name = decoded(name, arena);
-        parameters[count++].value = decoded(part, arena);
+        parameters[count].name = mr_part_decode(name, arena);
+        parameters[count++].value = mr_part_decode(part, arena);
     }
     qsort(parameters, count, sizeof *parameters, by_name);
     for (size_t i = 0; i < count; i++) {
@@ -512,7 +294,7 @@ static bool put_query(struct mr_pack *out, mr_bytes query, struct mr_arena *aren
 /* All values of a name; false: the request has no such field. */
 static bool put_field(struct mr_pack *out, const struct mr_request *request, mr_bytes name)
 {
-    bool is_host = is(name, "host") || is(name, ":authority"), is_there = false;
+    bool is_host = mr_part_is(name, "host") || mr_part_is(name, ":authority"), is_there = false;
 
     mr_pack_bytes(out, name);
     put(out, ":");
@@ -521,7 +303,7 @@ static bool put_field(struct mr_pack *out, const struct mr_request *request, mr_
         is_there = request->host.size > 0;
     }
     for (size_t i = 0; i < request->field_count && !is_host; i++) {
-        if (!is_in_any_case(request->fields[i].name, name))
+        if (!mr_part_is_in_any_case(request->fields[i].name, name))
             continue;
         put(out, is_there ? "," : "");
         mr_sign_put_value(out, request->fields[i].value);
@@ -535,7 +317,7 @@ static bool put_fields(struct mr_pack *out, const struct mr_request *request, mr
 {
     mr_bytes name;
 
-    while (take_part(&names, ";", &name))
+    while (mr_part_take(&names, ";", &name))
         if (!put_field(out, request, name))
             return false;
     return true;
@@ -549,7 +331,7 @@ static bool put_request(struct mr_pack *out, const struct mr_claim *claim,
     char hash[MR_SIGN_HEX_BYTES];
 
     mr_sign_hash(request->body, hash);
-    if (said.data && !is(said, hash))
+    if (said.data && !mr_part_is(said, hash))
         return false;
     mr_pack_bytes(out, request->method);
     put(out, "\n");
@@ -577,7 +359,7 @@ bool mr_claim_verify(const struct mr_claim *claim, const struct mr_request *requ
     if (is_it) {
         mr_sign_seal(key, claim->time, claim->scope, (mr_bytes){canonical.data, canonical.size},
                      signature);
-        is_it = mr_bytes_are_equal_secretly(bytes_of(signature), claim->signature);
+        is_it = mr_bytes_are_equal_secretly(mr_part_of(signature), claim->signature);
     }
     mr_pack_fini(&canonical);
     return is_it || refuse_mismatch(refusal);

@@ -23,6 +23,7 @@ struct mr_claim {
     mr_bytes scope;                             /* these four, with slashes */
     mr_bytes names;                             /* what is signed: "host;x-amz-date" */
     mr_bytes signature;
+    int64_t time_s;
     mr_bytes time;    /* as it is signed: "20150830T123600Z"; absent if it is none */
     mr_bytes written; /* ... as it was sent */
     mr_bytes token;   /* of the session; absent if there is none */
