@@ -25,14 +25,14 @@ static int open_world(void **state)
 {
     struct consumer_world *world = mr_new(struct consumer_world);
 
-    world_open(world, 4);
+    consumer_world_open(world, 4);
     *state = world;
     return 0;
 }
 
 static int close_world(void **state)
 {
-    world_close(*state);
+    consumer_world_close(*state);
     mr_free(*state);
     return 0;
 }
@@ -64,11 +64,11 @@ static void one_worker_reads_all_shards(void **state)
     struct consumer_world *world = *state;
     struct worker *worker;
 
-    world_put(world, &random_numbers, 1000);
+    consumer_world_put(world, &random_numbers, 1000);
     worker = worker_start(world, "a");
-    world_wait_all(world);
-    world_put(world, &random_numbers, 1000);
-    world_wait_all(world);
+    consumer_world_wait_all(world);
+    consumer_world_put(world, &random_numbers, 1000);
+    consumer_world_wait_all(world);
     worker_stop(worker);
     assert_int_equal(world->again_count, 0);
     assert_int_equal(world->started, 4);
@@ -84,8 +84,8 @@ static void the_next_worker_goes_on_after_the_checkpoint(void **state)
     for (int i = 0; i < 3; i++) {
         struct worker *worker = worker_start(world, i % 2 ? "a" : "b");
 
-        world_put(world, &random_numbers, 500);
-        world_wait_all(world);
+        consumer_world_put(world, &random_numbers, 500);
+        consumer_world_wait_all(world);
         worker_stop(worker);
     }
     assert_int_equal(world->again_count, 0);
@@ -97,17 +97,17 @@ static void children_come_after_their_parents(void **state)
     struct consumer_world *world = *state;
     struct worker *worker;
 
-    world_put(world, &random_numbers, 500);
+    consumer_world_put(world, &random_numbers, 500);
     split(world, 0);
-    world_put(world, &random_numbers, 500);
+    consumer_world_put(world, &random_numbers, 500);
     merge(world, 4, 5);
     split(world, 3);
-    world_put(world, &random_numbers, 500);
+    consumer_world_put(world, &random_numbers, 500);
     worker = worker_start(world, "a");
-    world_wait_all(world);
+    consumer_world_wait_all(world);
     split(world, 6);
-    world_put(world, &random_numbers, 500);
-    world_wait_all(world);
+    consumer_world_put(world, &random_numbers, 500);
+    consumer_world_wait_all(world);
     worker_stop(worker);
     assert_int_equal(world->again_count, 0);
     assert_int_equal(world->ended, 5); /* 0, 4, 5, 3, 6 */
@@ -124,16 +124,16 @@ static void read_through_reshards(struct consumer_world *world)
 {
     struct worker *worker = worker_start(world, "a");
 
-    world_put(world, &random_numbers, 500);
+    consumer_world_put(world, &random_numbers, 500);
     split(world, 1);
-    world_put(world, &random_numbers, 500);
+    consumer_world_put(world, &random_numbers, 500);
     merge(world, 4, 5);
-    world_put(world, &random_numbers, 500);
-    world_wait_all(world);
+    consumer_world_put(world, &random_numbers, 500);
+    consumer_world_wait_all(world);
     worker_stop(worker);
     worker = worker_start(world, "b");
-    world_put(world, &random_numbers, 100);
-    world_wait_all(world);
+    consumer_world_put(world, &random_numbers, 100);
+    consumer_world_wait_all(world);
     worker_stop(worker);
     assert_int_equal(world->again_count, 0);
     assert_int_equal(world->ended, 3);
@@ -169,16 +169,16 @@ static void throttling_and_an_endpoint_that_is_away_lose_nothing(void **state)
         go_remote(world, ways[i]);
         world->fickle.refused_percent = ways[i] == MR_RETRIEVE_POLL ? 40 : 0;
         worker = worker_start(world, NULL);
-        world_put(world, &random_numbers, 300);
-        world_wait_all(world);
+        consumer_world_put(world, &random_numbers, 300);
+        consumer_world_wait_all(world);
         world->fickle.is_away = true;
-        world_put(world, &random_numbers, 300);
+        consumer_world_put(world, &random_numbers, 300);
         while (ways[i] == MR_RETRIEVE_POLL && !atomic_load(&worker->consumer->read_failure_count))
             sched_yield();
         split(world, i == 0 ? 0 : 1);
         world->fickle.is_away = false;
-        world_put(world, &random_numbers, 300);
-        world_wait_all(world);
+        consumer_world_put(world, &random_numbers, 300);
+        consumer_world_wait_all(world);
         worker_stop(worker);
     }
     assert_int_equal(world->again_count, 0);
@@ -197,8 +197,8 @@ static void polling_keeps_its_distance(void **state)
     world->config.poll_ms = 120;
     worker = worker_start(world, NULL);
     began_ns = clock->monotonic_ns(clock);
-    world_put(world, &random_numbers, 2000);
-    world_wait_all(world);
+    consumer_world_put(world, &random_numbers, 2000);
+    consumer_world_wait_all(world);
     while (world->fickle.calls[MR_ACTION_GET_RECORDS] < 24)
         sched_yield();
     ms = (clock->monotonic_ns(clock) - began_ns) / 1000000;
@@ -233,21 +233,21 @@ static void latest_begins_with_what_comes_and_then_skips_nothing(void **state)
     struct worker *worker;
 
     world->config.from.start = MR_START_LATEST;
-    world_put(world, &random_numbers, 500);
+    consumer_world_put(world, &random_numbers, 500);
     expect_only_what_comes(world);
     next_millisecond();
     worker = worker_start(world, "a");
     worker->checkpoint_every = 0;
-    world_wait_for(world, &world->started, 4);
-    world_put(world, &random_numbers, 500);
-    world_wait_all(world);
+    consumer_world_wait_for(world, &world->started, 4);
+    consumer_world_put(world, &random_numbers, 500);
+    consumer_world_wait_all(world);
     worker_kill(worker); /* no checkpoint was ever made */
     assert_int_equal(world->again_count, 0);
-    world_put(world, &random_numbers, 500);
+    consumer_world_put(world, &random_numbers, 500);
     split(world, 2);
-    world_put(world, &random_numbers, 500);
+    consumer_world_put(world, &random_numbers, 500);
     worker = worker_start(world, "b");
-    world_wait_all(world);
+    consumer_world_wait_all(world);
     worker_stop(worker);
     assert_int_equal(world->again_count, 500); /* C1 */
 }
@@ -257,16 +257,16 @@ static void a_time_begins_there_in_children_too(void **state)
     struct consumer_world *world = *state;
     struct worker *worker;
 
-    world_put(world, &random_numbers, 500);
+    consumer_world_put(world, &random_numbers, 500);
     split(world, 0);
-    world_put(world, &random_numbers, 500);
+    consumer_world_put(world, &random_numbers, 500);
     world->config.from = (mr_position){.start = MR_START_AT_TIME, .time_ms = next_millisecond()};
     expect_only_what_comes(world);
-    world_put(world, &random_numbers, 500);
+    consumer_world_put(world, &random_numbers, 500);
     split(world, 1);
-    world_put(world, &random_numbers, 500);
+    consumer_world_put(world, &random_numbers, 500);
     worker = worker_start(world, "a");
-    world_wait_all(world);
+    consumer_world_wait_all(world);
     worker_stop(worker);
     assert_int_equal(world->again_count, 0);
     assert_int_equal(world->came_count, 1000);
@@ -283,9 +283,9 @@ static void a_slow_shard_slows_only_itself(void **state)
 
     world->config.thread_count_max = 8;
     slow[0] = worker_start(world, "a");
-    world_wait_for(world, &world->started, 4);
+    consumer_world_wait_for(world, &world->started, 4);
     slow[0]->hold_shard = 2;
-    world_put(world, &random_numbers, 2000);
+    consumer_world_put(world, &random_numbers, 2000);
     /* All of the other shards come, though shard 2 does not. */
     for (size_t key = 0; key < WORLD_KEYS; key++) {
         char text[16];
@@ -296,7 +296,7 @@ static void a_slow_shard_slows_only_itself(void **state)
         must(mr_shard_where(world->engine, WORLD_STREAM, mr_bytes_of(text), &shard, NULL, &error),
              &error);
         if (shard.id != 2)
-            world_wait_for(world, &world->next[key], world->put[key]);
+            consumer_world_wait_for(world, &world->next[key], world->put[key]);
         else
             assert_true(world->next[key] == 0);
     }
@@ -305,7 +305,7 @@ static void a_slow_shard_slows_only_itself(void **state)
     pthread_mutex_unlock(&world->lock);
     assert_true(came < 2000);
     slow[0]->hold_shard = MR_NO_SHARD;
-    world_wait_all(world);
+    consumer_world_wait_all(world);
     worker_stop(slow[0]);
 }
 
@@ -433,13 +433,13 @@ static void a_second_worker_gets_its_share_handed_over(void **state)
 
     workers[0] = worker_start(world, "a");
     workers[0]->checkpoint_every = 0; /* only when asked to stop */
-    world_wait_for(world, &world->started, 4);
-    world_put(world, &random_numbers, 1000);
-    world_wait_all(world);
+    consumer_world_wait_for(world, &world->started, 4);
+    consumer_world_put(world, &random_numbers, 1000);
+    consumer_world_wait_all(world);
     workers[1] = worker_start(world, "b");
     wait_shares(workers, (uint32_t[]){2, 2}, 2);
-    world_put(world, &random_numbers, 1000);
-    world_wait_all(world);
+    consumer_world_put(world, &random_numbers, 1000);
+    consumer_world_wait_all(world);
     assert_int_equal(world->again_count, 0);
     assert_int_equal(world->stopping, 2);
     assert_int_equal(world->lost, 0);
@@ -457,15 +457,15 @@ static void stolen_without_a_handover_leases_are_lost(void **state)
     world->config.handover_ms = 0;
     workers[0] = worker_start(world, "a");
     workers[0]->checkpoint_every = 0;
-    world_wait_for(world, &world->started, 4);
-    world_put(world, &random_numbers, 1000);
-    world_wait_all(world);
+    consumer_world_wait_for(world, &world->started, 4);
+    consumer_world_put(world, &random_numbers, 1000);
+    consumer_world_wait_all(world);
     workers[1] = worker_start(world, "b");
     wait_shares(workers, (uint32_t[]){2, 2}, 2);
-    world_wait_for(world, &world->lost, 2);
+    consumer_world_wait_for(world, &world->lost, 2);
     worker_stop(workers[0]);
     worker_stop(workers[1]);
-    world_check(world);
+    consumer_world_check(world);
     assert_int_equal(world->lost, 2);
 }
 
@@ -480,8 +480,8 @@ static void a_dead_workers_shards_are_taken_within_one_and_a_half_lease_times(vo
     workers[0] = worker_start(world, "a");
     workers[1] = worker_start(world, "b");
     wait_shares(workers, (uint32_t[]){2, 2}, 2);
-    world_put(world, &random_numbers, 500);
-    world_wait_all(world);
+    consumer_world_put(world, &random_numbers, 500);
+    consumer_world_wait_all(world);
     atomic_store(&workers[0]->is_dead, true);
     atomic_store(&workers[0]->store.is_away, true);
     died_ns = clock->monotonic_ns(clock);
@@ -489,8 +489,8 @@ static void a_dead_workers_shards_are_taken_within_one_and_a_half_lease_times(vo
         mr_word_wait(&(_Atomic uint32_t){0}, 0, 2);
     ms = (clock->monotonic_ns(clock) - died_ns) / 1000000;
     worker_kill(workers[0]);
-    world_put(world, &random_numbers, 500);
-    world_wait_all(world);
+    consumer_world_put(world, &random_numbers, 500);
+    consumer_world_wait_all(world);
     worker_stop(workers[1]);
     print_message("taken over after %llu ms of %u\n", (unsigned long long)ms,
                   world->config.lease_ms);
@@ -505,21 +505,21 @@ static void a_stale_worker_can_never_checkpoint(void **state)
 
     world->config.lease_ms = 400;
     workers[0] = worker_start(world, "a");
-    world_wait_for(world, &world->started, 4);
+    consumer_world_wait_for(world, &world->started, 4);
     workers[0]->hold_shard = 1;
-    world_put(world, &random_numbers, 1000);
+    consumer_world_put(world, &random_numbers, 1000);
     atomic_store(&workers[0]->store.is_away, true); /* no renewals */
     workers[1] = worker_start(world, "b");
     while (count_open(workers[1]) < 4)
         mr_word_wait(&(_Atomic uint32_t){0}, 0, 2);
-    world_wait_all(world);
+    consumer_world_wait_all(world);
     atomic_store(&workers[0]->store.is_away, false);
     workers[0]->hold_shard = MR_NO_SHARD; /* it wakes, and wants to checkpoint */
     while (atomic_load(&workers[0]->fenced_count) == 0)
         mr_word_wait(&(_Atomic uint32_t){0}, 0, 2);
     worker_stop(workers[0]);
     worker_stop(workers[1]);
-    world_check(world);
+    consumer_world_check(world);
 }
 
 /* Every call of the store fails in turn, once before it does anything, once after. */
@@ -540,14 +540,14 @@ static void each_call_of_the_store_fails_in_turn(void **state)
             worker = worker_start(world, "a");
             worker->store.fails_after = after;
             worker->store.fails_at = at;
-            world_wait_for(world, &world->started, world->done + 1);
-            world_put(world, &random_numbers, 100);
+            consumer_world_wait_for(world, &world->started, world->done + 1);
+            consumer_world_put(world, &random_numbers, 100);
             if (at == 0)
-                world_wait_for(world, &world->started, world->done + 4);
+                consumer_world_wait_for(world, &world->started, world->done + 4);
             calls = worker->store.count > calls ? worker->store.count : calls;
             worker_stop(worker);
         }
-    world_check(world);
+    consumer_world_check(world);
     assert_true(calls > 10);
 }
 int main(void)

@@ -25,14 +25,14 @@ static int open_world(void **state)
 {
     struct consumer_world *world = mr_new(struct consumer_world);
 
-    world_open(world, 4);
+    consumer_world_open(world, 4);
     *state = world;
     return 0;
 }
 
 static int close_world(void **state)
 {
-    world_close(*state);
+    consumer_world_close(*state);
     mr_free(*state);
     return 0;
 }
@@ -99,11 +99,11 @@ static void nothing_is_lost_through_kills_reshards_and_throttling(void **state)
     for (unsigned round = 0; round < 12; round++) {
         size_t i = (size_t)mr_random_below(&random_numbers, 3);
 
-        world_wait_for(world, &world->came_count, round * 1500);
-        world_put(world, &random_numbers, 1000);
+        consumer_world_wait_for(world, &world->came_count, round * 1500);
+        consumer_world_put(world, &random_numbers, 1000);
         if (round % 2 == 0)
             reshard(world);
-        world_put(world, &random_numbers, 1000);
+        consumer_world_put(world, &random_numbers, 1000);
         if (round % 3 == 0) {
             if (round % 2)
                 worker_stop(workers[i]);
@@ -114,10 +114,10 @@ static void nothing_is_lost_through_kills_reshards_and_throttling(void **state)
             workers[i]->checkpoint_every = 3;
         }
     }
-    world_wait_all(world);
+    consumer_world_wait_all(world);
     for (size_t i = 0; i < 3; i++)
         worker_stop(workers[i]);
-    world_check(world);
+    consumer_world_check(world);
     print_message("%llu records, %llu of them again\n", (unsigned long long)world->came_count,
                   (unsigned long long)world->again_count);
     assert_int_equal(world->came_count - world->again_count, 24000);
@@ -156,15 +156,15 @@ static void edited_leases_are_lost_and_found_again(void **state)
 
     world->config.lease_ms = 300;
     worker = worker_start(world, "a");
-    world_wait_for(world, &world->started, 4);
-    world_put(world, &random_numbers, 500);
-    world_wait_all(world);
+    consumer_world_wait_for(world, &world->started, 4);
+    consumer_world_put(world, &random_numbers, 500);
+    consumer_world_wait_all(world);
     edit(world, 0, skip_counter);
     edit(world, 1, give_to_nobody); /* it is read from the start once more */
-    world_wait_for(world, &world->lost, 2);
-    world_wait_for(world, &world->started, 6);
-    world_put(world, &random_numbers, 500);
-    world_wait_all(world);
+    consumer_world_wait_for(world, &world->lost, 2);
+    consumer_world_wait_for(world, &world->started, 6);
+    consumer_world_put(world, &random_numbers, 500);
+    consumer_world_wait_all(world);
     worker_stop(worker);
     assert_true(world->again_count > 0);
 }
@@ -178,15 +178,15 @@ static void deleted_leases_are_restored_with_their_checkpoints(void **state)
 
     world->config.lease_ms = 300;
     worker = worker_start(world, "a");
-    world_wait_for(world, &world->started, 4);
-    world_put(world, &random_numbers, 500);
-    world_wait_all(world);
+    consumer_world_wait_for(world, &world->started, 4);
+    consumer_world_put(world, &random_numbers, 500);
+    consumer_world_wait_all(world);
     do
         must(world->leases->get(world->leases, 2, &lease, &error), &error);
     while (world->leases->remove(world->leases, &lease, &error));
-    world_wait_for(world, &world->started, 5);
-    world_put(world, &random_numbers, 500);
-    world_wait_all(world);
+    consumer_world_wait_for(world, &world->started, 5);
+    consumer_world_put(world, &random_numbers, 500);
+    consumer_world_wait_all(world);
     worker_stop(worker);
     /* At most what came since the row was last listed. */
     assert_true(world->again_count < 500);
@@ -226,24 +226,24 @@ static void clocks_that_jump_lose_no_record(void **state)
     world->config.lease_ms = 500;
     for (size_t i = 0; i < 2; i++)
         workers[i] = worker_start_at(world, i ? "b" : "a", &clocks[i].clock);
-    world_put(world, &random_numbers, 500);
-    world_wait_all(world);
+    consumer_world_put(world, &random_numbers, 500);
+    consumer_world_wait_all(world);
     /* Wall clocks: a year ahead, a year behind. No lease is lost. */
     clocks[0].wall_ms = INT64_C(31536000000);
     clocks[1].wall_ms = -INT64_C(31536000000);
     for (int i = 0; i < 20; i++)
-        world_put(world, &random_numbers, 100);
-    world_wait_all(world);
+        consumer_world_put(world, &random_numbers, 100);
+    consumer_world_wait_all(world);
     lost = world->lost;
     assert_int_equal(lost, 0);
     /* A machine that slept: its worker finds everybody's leases old, its own as well. */
     clocks[0].monotonic_ns = UINT64_C(3600000000000);
     for (int i = 0; i < 20; i++)
-        world_put(world, &random_numbers, 100);
-    world_wait_all(world);
+        consumer_world_put(world, &random_numbers, 100);
+    consumer_world_wait_all(world);
     for (size_t i = 0; i < 2; i++)
         worker_stop(workers[i]);
-    world_check(world);
+    consumer_world_check(world);
 }
 
 /* ---- aggregates --------------------------------------------------------------------------- */
@@ -345,9 +345,9 @@ static void metrics_tell_what_was_done(void **state)
     char text[16384];
     size_t size;
 
-    world_wait_for(world, &world->started, 4);
-    world_put(world, &random_numbers, 500);
-    world_wait_all(world);
+    consumer_world_wait_for(world, &world->started, 4);
+    consumer_world_put(world, &random_numbers, 500);
+    consumer_world_wait_all(world);
     do
         mr_consumer_metrics(worker->consumer, &metrics);
     while (metrics.record_count < 500);

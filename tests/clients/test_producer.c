@@ -19,26 +19,26 @@
 #define ROUNDS 12
 
 /* Random traffic through a hostile stream: some keys are busy. */
-static void run_traffic(struct world *world, size_t record_count, bool reshards)
+static void run_traffic(struct producer_world *world, size_t record_count, bool reshards)
 {
     while (world->sent_count < record_count) {
         unsigned key =
             (unsigned)mr_random_below(&world->random, 1 + mr_random_below(&world->random, 100));
 
-        world_put(world, key, 10 + mr_random_below(&world->random, 200));
+        producer_world_put(world, key, 10 + mr_random_below(&world->random, 200));
         if (mr_random_below(&world->random, 20) == 0)
-            world_pass(world, (unsigned)mr_random_below(&world->random, 30));
+            producer_world_pass(world, (unsigned)mr_random_below(&world->random, 30));
         if (mr_random_below(&world->random, 10) == 0)
             sim_service_answer(&world->service);
         if (reshards && mr_random_below(&world->random, 300) == 0)
             sim_service_reshard(&world->service);
     }
-    world_finish(world);
+    producer_world_finish(world);
 }
 
-static struct world *hostile_world(uint64_t seed, bool aggregates, bool is_ordered)
+static struct producer_world *hostile_world(uint64_t seed, bool aggregates, bool is_ordered)
 {
-    struct world *world = world_new(seed, 1 + (unsigned)(seed % 4));
+    struct producer_world *world = producer_world_new(seed, 1 + (unsigned)(seed % 4));
 
     world->service.holds = true;
     world->service.throttled_percent = 20;
@@ -50,7 +50,7 @@ static struct world *hostile_world(uint64_t seed, bool aggregates, bool is_order
     world->config.linger_ms = 20;
     world->config.record_timeout_ms = 3600000;
     world->config.buffer_bytes = (size_t)1 << 30;
-    world_open(world);
+    producer_world_open(world);
     return world;
 }
 
@@ -62,14 +62,14 @@ static void check_all_is_kept(bool aggregates, bool reshards)
     uint64_t seed = seed_choose();
 
     for (unsigned round = 0; round < ROUNDS; round++) {
-        struct world *world = hostile_world(seed + round, aggregates, true);
+        struct producer_world *world = hostile_world(seed + round, aggregates, true);
 
         run_traffic(world, 3000, reshards);
-        world_check_answers(world);
-        assert_int_equal(world_count_status(world, MR_OK), world->sent_count);
-        assert_int_equal(world_count_lost(world), 0);
-        assert_int_equal(world_count_gaps(world), 0);
-        world_free(world);
+        producer_world_check_answers(world);
+        assert_int_equal(producer_world_count_status(world, MR_OK), world->sent_count);
+        assert_int_equal(producer_world_count_lost(world), 0);
+        assert_int_equal(producer_world_count_gaps(world), 0);
+        producer_world_free(world);
     }
 }
 
@@ -100,13 +100,13 @@ static void without_lanes_retries_pass_each_other(void **state)
     (void)state;
 
     for (unsigned round = 0; round < ROUNDS; round++) {
-        struct world *world = hostile_world(seed + round, round % 2, false);
+        struct producer_world *world = hostile_world(seed + round, round % 2, false);
 
         run_traffic(world, 3000, false);
-        world_check_answers(world);
-        assert_int_equal(world_count_lost(world), 0);
-        gaps += world_count_gaps(world);
-        world_free(world);
+        producer_world_check_answers(world);
+        assert_int_equal(producer_world_count_lost(world), 0);
+        gaps += producer_world_count_gaps(world);
+        producer_world_free(world);
     }
     assert_true(gaps > 0);
 }
@@ -114,25 +114,25 @@ static void without_lanes_retries_pass_each_other(void **state)
 /* P4: no other key waits for it. */
 static void a_key_that_fails_holds_back_itself_only(void **state)
 {
-    struct world *world = world_new(1, 1);
+    struct producer_world *world = producer_world_new(1, 1);
     (void)state;
 
     world->config.aggregates = false;
     world->config.linger_ms = 5;
     world->service.throttled_key = "k0";
-    world_open(world);
+    producer_world_open(world);
     for (unsigned i = 0; i < 100; i++)
-        world_put(world, i % 10, 10);
-    world_pass(world, 1000);
+        producer_world_put(world, i % 10, 10);
+    producer_world_pass(world, 1000);
     assert_int_equal(world->answered_count, 90);
     for (size_t i = 0; i < world->sent_count; i++)
         assert_int_equal(world->sent[i]->answer_count, strcmp(world->sent[i]->key, "k0") != 0);
     assert_int_equal(world->service.record_count, 90);
     world->service.throttled_key = NULL;
-    world_finish(world);
-    world_check_answers(world);
-    assert_int_equal(world_count_gaps(world), 0);
-    world_free(world);
+    producer_world_finish(world);
+    producer_world_check_answers(world);
+    assert_int_equal(producer_world_count_gaps(world), 0);
+    producer_world_free(world);
 }
 
 /* ---- answers ------------------------------------------------------------------------------------ */
@@ -140,14 +140,14 @@ static void a_key_that_fails_holds_back_itself_only(void **state)
 /* P1 */
 static void says_where_each_record_is(void **state)
 {
-    struct world *world = world_new(seed_choose(), 4);
+    struct producer_world *world = producer_world_new(seed_choose(), 4);
     (void)state;
 
-    world_open(world);
+    producer_world_open(world);
     for (unsigned i = 0; i < 1000; i++)
-        world_put(world, i % 50, 100);
-    world_finish(world);
-    world_check_answers(world);
+        producer_world_put(world, i % 50, 100);
+    producer_world_finish(world);
+    producer_world_check_answers(world);
     for (size_t i = 0; i < world->sent_count; i++) {
         const mr_delivery *delivery = &world->sent[i]->delivery;
         const struct sim_record *found = NULL;
@@ -164,7 +164,7 @@ static void says_where_each_record_is(void **state)
         assert_int_equal(delivery->attempt_count, 1);
     }
     assert_true(world->service.stored_count < 100);
-    world_free(world);
+    producer_world_free(world);
 }
 
 /* P2: time to live, from put to answer, for records in every place. */
@@ -174,18 +174,18 @@ static void answers_late_records_with_a_timeout(void **state)
     (void)state;
 
     for (unsigned round = 0; round < ROUNDS; round++) {
-        struct world *world = hostile_world(seed + round, round % 2, true);
+        struct producer_world *world = hostile_world(seed + round, round % 2, true);
 
         world->producer->config.record_timeout_ms = 2000;
         world->service.holds = false;
         world->service.lost_percent = 0;
         world->service.throttled_percent = 100;
         for (unsigned i = 0; i < 500; i++) {
-            world_put(world, i % 20, 50);
-            world_pass(world, i % 4 == 0);
+            producer_world_put(world, i % 20, 50);
+            producer_world_pass(world, i % 4 == 0);
         }
-        world_finish(world);
-        world_check_answers(world);
+        producer_world_finish(world);
+        producer_world_check_answers(world);
         for (size_t i = 0; i < world->sent_count; i++) {
             const struct sent *sent = world->sent[i];
 
@@ -193,57 +193,57 @@ static void answers_late_records_with_a_timeout(void **state)
             assert_in_range(sent->answered_ms - sent->put_ms, 2000, 2101);
             assert_in_range(sent->delivery.latency_us / 1000, 2000, 2101);
         }
-        world_free(world);
+        producer_world_free(world);
     }
 }
 
 /* P6 */
 static void retries_only_what_failed_and_waits_longer_each_time(void **state)
 {
-    struct world *world = world_new(seed_choose(), 1);
+    struct producer_world *world = producer_world_new(seed_choose(), 1);
     struct mr_producer_metrics metrics;
     (void)state;
 
     world->config.aggregates = false;
     world->config.linger_ms = 1;
     world->service.throttled_key = "k0";
-    world_open(world);
+    producer_world_open(world);
     for (unsigned i = 0; i < 50; i++)
-        world_put(world, i, 10);
-    world_pass(world, 10);
+        producer_world_put(world, i, 10);
+    producer_world_pass(world, 10);
     assert_int_equal(world->answered_count, 49);
     assert_int_equal(world->service.put_count, 1);
     /* 25..50, 50..100, 100..200, ... 1000..2000, 1000..2000 ms */
-    world_pass(world, 52);
+    producer_world_pass(world, 52);
     assert_int_equal(world->service.put_count, 2);
-    world_pass(world, 10000);
+    producer_world_pass(world, 10000);
     assert_in_range(world->service.put_count, 2 + 5, 2 + 5 + 10);
     mr_producer_metrics(world->producer, &metrics);
     assert_int_equal(metrics.stream_records_sent, 49 + world->service.put_count);
     assert_int_equal(metrics.retries, world->service.put_count);
     world->service.throttled_key = NULL;
-    world_finish(world);
-    world_check_answers(world);
+    producer_world_finish(world);
+    producer_world_check_answers(world);
     assert_int_equal(world->sent[0]->delivery.attempt_count, world->service.put_count);
-    world_free(world);
+    producer_world_free(world);
 }
 
 static void one_bad_record_fails_alone(void **state)
 {
-    struct world *world = world_new(seed_choose(), 1);
+    struct producer_world *world = producer_world_new(seed_choose(), 1);
     (void)state;
 
     world->config.aggregates = false;
     world->service.poison = "k77";
-    world_open(world);
+    producer_world_open(world);
     for (unsigned i = 0; i < 500; i++)
-        world_put(world, i, 10);
-    world_finish(world);
-    world_check_answers(world);
+        producer_world_put(world, i, 10);
+    producer_world_finish(world);
+    producer_world_check_answers(world);
     for (size_t i = 0; i < 500; i++)
         assert_int_equal(world->sent[i]->delivery.status, i == 77 ? MR_INVALID : MR_OK);
     assert_in_range(world->service.put_count, 9, 40);
-    world_free(world);
+    producer_world_free(world);
 }
 
 static void says_what_no_retry_will_change(void **state)
@@ -261,16 +261,16 @@ static void says_what_no_retry_will_change(void **state)
     (void)state;
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct world *world = world_new(i, 2);
+        struct producer_world *world = producer_world_new(i, 2);
 
-        world_open(world);
+        producer_world_open(world);
         world->service.refusal = cases[i].refusal;
         for (unsigned key = 0; key < 20; key++)
-            world_put(world, key, 10);
-        world_finish(world);
-        world_check_answers(world);
-        assert_int_equal(world_count_status(world, cases[i].status), 20);
-        world_free(world);
+            producer_world_put(world, key, 10);
+        producer_world_finish(world);
+        producer_world_check_answers(world);
+        assert_int_equal(producer_world_count_status(world, cases[i].status), 20);
+        producer_world_free(world);
     }
 }
 
@@ -279,62 +279,62 @@ static void says_what_no_retry_will_change(void **state)
 /* P3 */
 static void a_full_buffer_refuses_and_takes_again_when_there_is_room(void **state)
 {
-    struct world *world = world_new(seed_choose(), 2);
+    struct producer_world *world = producer_world_new(seed_choose(), 2);
     struct mr_producer_metrics metrics;
     size_t accepted;
     (void)state;
 
     world->service.holds = true;
     world->config.buffer_bytes = 65536;
-    world_open(world);
-    while (world_put(world, 1, 1000))
+    producer_world_open(world);
+    while (producer_world_put(world, 1, 1000))
         continue;
     accepted = world->sent_count;
     assert_in_range(accepted, 55, 65);
-    assert_null(world_put(world, 1, 1000));
+    assert_null(producer_world_put(world, 1, 1000));
     mr_producer_metrics(world->producer, &metrics);
     assert_int_equal(metrics.records_refused, 2);
     assert_int_equal(metrics.records_buffered, accepted);
     assert_in_range(metrics.bytes_buffered, 60000, 65536);
-    world_finish(world);
+    producer_world_finish(world);
     for (size_t i = 0; i < accepted; i++)
-        assert_non_null(world_put(world, 1, 1000));
-    world_finish(world);
-    world_check_answers(world);
-    world_free(world);
+        assert_non_null(producer_world_put(world, 1, 1000));
+    producer_world_finish(world);
+    producer_world_check_answers(world);
+    producer_world_free(world);
 }
 
 static void refuses_what_no_stream_takes(void **state)
 {
-    struct world *world = world_new(1, 1);
+    struct producer_world *world = producer_world_new(1, 1);
     char *large = mr_alloc_zero(1, 2u << 20);
     mr_status status;
     (void)state;
 
-    world_open(world);
+    producer_world_open(world);
     memset(large, 'x', 2u << 20);
-    assert_null(world_put_as(world, &(mr_put){.data = {large, 10}}, &status));
+    assert_null(producer_world_put_as(world, &(mr_put){.data = {large, 10}}, &status));
     assert_int_equal(status, MR_INVALID);
-    assert_null(world_put_as(world, &(mr_put){.partition_key = {large, 257}}, &status));
+    assert_null(producer_world_put_as(world, &(mr_put){.partition_key = {large, 257}}, &status));
     assert_int_equal(status, MR_INVALID);
-    assert_null(world_put_as(world, &(mr_put){.partition_key = {large, 1025}}, &status));
+    assert_null(producer_world_put_as(world, &(mr_put){.partition_key = {large, 1025}}, &status));
     assert_int_equal(status, MR_LIMIT);
-    assert_null(world_put_as(world, &(mr_put){.partition_key = {"\xff", 1}}, &status));
+    assert_null(producer_world_put_as(world, &(mr_put){.partition_key = {"\xff", 1}}, &status));
     assert_int_equal(status, MR_INVALID);
-    assert_null(world_put_as(
+    assert_null(producer_world_put_as(
         world, &(mr_put){.partition_key = {large, 256}, .data = {large, (1u << 20) - 255}},
         &status));
     assert_int_equal(status, MR_LIMIT);
-    assert_null(world_put_as(
+    assert_null(producer_world_put_as(
         world, &(mr_put){.partition_key = {large, 1}, .data = {large, SIZE_MAX}}, &status));
     assert_int_equal(status, MR_LIMIT);
-    assert_non_null(world_put_as(
+    assert_non_null(producer_world_put_as(
         world, &(mr_put){.partition_key = {large, 256}, .data = {large, (1u << 20) - 256}},
         &status));
-    world_finish(world);
+    producer_world_finish(world);
     assert_int_equal(world->sent[0]->delivery.status, MR_OK);
     mr_free(large);
-    world_free(world);
+    producer_world_free(world);
 }
 
 /* ---- batches ------------------------------------------------------------------------------------ */
@@ -342,135 +342,135 @@ static void refuses_what_no_stream_takes(void **state)
 /* P7 */
 static void waits_for_company_no_longer_than_the_linger(void **state)
 {
-    struct world *world = world_new(1, 2);
+    struct producer_world *world = producer_world_new(1, 2);
     (void)state;
 
-    world_open(world);
-    world_put(world, 1, 10);
-    world_pass(world, 50);
-    world_put(world, 2, 10);
-    world_pass(world, 49);
+    producer_world_open(world);
+    producer_world_put(world, 1, 10);
+    producer_world_pass(world, 50);
+    producer_world_put(world, 2, 10);
+    producer_world_pass(world, 49);
     assert_int_equal(world->service.put_count, 0);
-    world_pass(world, 1);
+    producer_world_pass(world, 1);
     assert_int_equal(world->service.put_count, 1);
-    world_pass(world, 50); /* the second may be of another shard */
+    producer_world_pass(world, 50); /* the second may be of another shard */
     assert_int_equal(world->answered_count, 2);
-    world_free(world);
+    producer_world_free(world);
 }
 
 static void fills_requests_by_count_and_by_bytes(void **state)
 {
-    struct world *world = world_new(1, 1);
+    struct producer_world *world = producer_world_new(1, 1);
     (void)state;
 
     world->config.aggregates = false;
     world->config.request_count = 50;
     world->config.request_bytes = 10000;
-    world_open(world);
+    producer_world_open(world);
     for (unsigned i = 0; i < 49; i++)
-        world_put(world, i, 10);
-    world_pass(world, 0);
+        producer_world_put(world, i, 10);
+    producer_world_pass(world, 0);
     assert_int_equal(world->service.put_count, 0);
-    world_put(world, 49, 10);
-    world_pass(world, 0);
+    producer_world_put(world, 49, 10);
+    producer_world_pass(world, 0);
     assert_int_equal(world->service.put_count, 1);
     assert_int_equal(world->service.largest_request, 50);
     for (unsigned i = 0; i < 20; i++)
-        world_put(world, 10 + i, 997);
-    world_pass(world, 0);
+        producer_world_put(world, 10 + i, 997);
+    producer_world_pass(world, 0);
     assert_int_equal(world->service.put_count, 3);
     assert_int_equal(world->answered_count, 70 - 20 + 20);
-    world_free(world);
+    producer_world_free(world);
 }
 
 static void has_no_more_requests_under_way_than_allowed(void **state)
 {
-    struct world *world = world_new(1, 4);
+    struct producer_world *world = producer_world_new(1, 4);
     (void)state;
 
     world->service.holds = true;
     world->config.aggregates = false;
     world->config.request_count = 1;
     world->config.requests_max = 3;
-    world_open(world);
+    producer_world_open(world);
     for (unsigned i = 0; i < 100; i++)
-        world_put(world, i, 10);
-    world_pass(world, 200);
+        producer_world_put(world, i, 10);
+    producer_world_pass(world, 200);
     assert_int_equal(world->service.held_count, 3);
-    world_finish(world);
+    producer_world_finish(world);
     assert_int_equal(world->service.most_held, 3);
-    world_check_answers(world);
-    world_free(world);
+    producer_world_check_answers(world);
+    producer_world_free(world);
 }
 
 /* P8 */
 static void goes_no_faster_than_its_share_of_a_shard(void **state)
 {
-    struct world *world = world_new(1, 1);
+    struct producer_world *world = producer_world_new(1, 1);
     (void)state;
 
     world->config.aggregates = false;
     world->config.rate_limit = 150;
     world->config.linger_ms = 0;
     world->config.is_ordered = false;
-    world_open(world);
+    producer_world_open(world);
     for (unsigned i = 0; i < 10000; i++)
-        world_put(world, i % 1000, 10);
-    world_pass(world, 0);
+        producer_world_put(world, i % 1000, 10);
+    producer_world_pass(world, 0);
     assert_in_range(world->answered_count, 1400, 1501); /* a second's worth at once */
-    world_pass(world, 2000);
+    producer_world_pass(world, 2000);
     assert_in_range(world->answered_count, 4400, 4520);
-    world_finish(world);
-    world_check_answers(world);
-    assert_int_equal(world_count_status(world, MR_OK), 10000);
+    producer_world_finish(world);
+    producer_world_check_answers(world);
+    assert_int_equal(producer_world_count_status(world, MR_OK), 10000);
 
     /* by bytes */
     for (unsigned i = 0; i < 100; i++)
-        world_put(world, i, 100000);
-    world_pass(world, 1000);
+        producer_world_put(world, i, 100000);
+    producer_world_pass(world, 1000);
     assert_in_range(world->answered_count, 10000 + 28, 10000 + 33);
-    world_finish(world);
-    world_free(world);
+    producer_world_finish(world);
+    producer_world_free(world);
 }
 
 static void keeps_explicit_hash_keys(void **state)
 {
     const mr_hash_key last = {UINT64_MAX, UINT64_MAX}, first = {0, 0};
-    struct world *world = world_new(1, 4);
+    struct producer_world *world = producer_world_new(1, 4);
     mr_status status;
     (void)state;
 
-    world_open(world);
+    producer_world_open(world);
     for (int i = 0; i < 10; i++) {
         const mr_put put = {.partition_key = {"k5", 2},
                             .data = {"0", 1},
                             .explicit_hash_key = i % 2 ? &last : &first};
 
-        world_put_as(world, &put, &status);
+        producer_world_put_as(world, &put, &status);
     }
-    world_finish(world);
+    producer_world_finish(world);
     for (size_t i = 0; i < 10; i++) {
         assert_int_equal(world->sent[i]->delivery.sequence.shard, i % 2 ? 3 : 0);
         assert_true(world->sent[i]->delivery.is_aggregated);
     }
     assert_int_equal(world->service.record_count, 10);
     assert_int_equal(world->service.dropped_count, 0);
-    world_free(world);
+    producer_world_free(world);
 }
 
 /* Such a stream places records itself: aggregates would be in no shard's range. */
 static void does_not_aggregate_where_the_stream_places_records(void **state)
 {
-    struct world *world = world_new(1, 2);
+    struct producer_world *world = producer_world_new(1, 2);
     (void)state;
 
     world->service.is_auto = true;
-    world_open(world);
+    producer_world_open(world);
     for (unsigned i = 0; i < 100; i++)
-        world_put(world, i, 10);
-    world_finish(world);
+        producer_world_put(world, i, 10);
+    producer_world_finish(world);
     assert_int_equal(world->service.stored_count, 100);
-    world_free(world);
+    producer_world_free(world);
 }
 
 /* ---- the map ------------------------------------------------------------------------------------ */
@@ -478,46 +478,46 @@ static void does_not_aggregate_where_the_stream_places_records(void **state)
 /* P5 */
 static void asks_again_when_a_reshard_shows_and_only_then(void **state)
 {
-    struct world *world = world_new(seed_choose(), 2);
+    struct producer_world *world = producer_world_new(seed_choose(), 2);
     (void)state;
 
     world->service.page = 1;
-    world_open(world);
+    producer_world_open(world);
     for (unsigned i = 0; i < 100; i++) {
-        world_put(world, i, 10);
-        world_pass(world, 100);
+        producer_world_put(world, i, 10);
+        producer_world_pass(world, 100);
     }
     assert_int_equal(world->service.list_count, 2); /* pages */
     sim_service_split(&world->service, 0);
     sim_service_split(&world->service, 1);
     for (unsigned i = 0; i < 1000; i++)
-        world_put(world, i % 1000, 10);
-    world_finish(world);
-    world_check_answers(world);
-    assert_int_equal(world_count_lost(world), 0);
+        producer_world_put(world, i % 1000, 10);
+    producer_world_finish(world);
+    producer_world_check_answers(world);
+    assert_int_equal(producer_world_count_lost(world), 0);
     assert_int_equal(world->producer->map.count, 4);
     assert_true(world->service.dropped_count > 0); /* and were put again */
-    world_free(world);
+    producer_world_free(world);
 }
 
 static void goes_on_while_the_map_cannot_be_had(void **state)
 {
-    struct world *world = world_new(seed_choose(), 2);
+    struct producer_world *world = producer_world_new(seed_choose(), 2);
     (void)state;
 
     world->config.aggregates = false;
-    world_open(world);
+    producer_world_open(world);
     sim_service_merge(&world->service, 0, 1);
     world->service.list_refusal = MR_EXCEPTION_LIMIT_EXCEEDED;
     for (unsigned i = 0; i < 100; i++)
-        world_put(world, i, 10);
-    world_pass(world, 10000);
-    world_check_answers(world);
+        producer_world_put(world, i, 10);
+    producer_world_pass(world, 10000);
+    producer_world_check_answers(world);
     assert_in_range(world->service.list_count, 2 + 8, 2 + 11); /* once a second */
     world->service.list_refusal = MR_EXCEPTION_NONE;
-    world_pass(world, 1001);
+    producer_world_pass(world, 1001);
     assert_int_equal(world->producer->map.count, 1);
-    world_free(world);
+    producer_world_free(world);
 }
 
 /* ---- the end ------------------------------------------------------------------------------------ */
@@ -528,37 +528,37 @@ static void closing_answers_everything_in_time(void **state)
     (void)state;
 
     for (unsigned round = 0; round < ROUNDS; round++) {
-        struct world *world = hostile_world(seed + round, round % 2, true);
+        struct producer_world *world = hostile_world(seed + round, round % 2, true);
         size_t held;
         mr_status status;
 
         world->service.throttled_percent = 90;
         for (unsigned i = 0; i < 1000; i++) {
-            world_put(world, i % 50, 50);
-            world_pass(world, i % 10 == 0);
+            producer_world_put(world, i % 50, 50);
+            producer_world_pass(world, i % 10 == 0);
             if (i % 20 == 0)
                 sim_service_answer(&world->service);
         }
         mr_producer_begin_close(world->producer, 500);
-        assert_null(world_put_as(world, &(mr_put){.partition_key = {"k", 1}}, &status));
+        assert_null(producer_world_put_as(world, &(mr_put){.partition_key = {"k", 1}}, &status));
         assert_int_equal(status, MR_CLOSED);
-        world_pass(world, 501);
+        producer_world_pass(world, 501);
         held = world->service.held_count;
         while (sim_service_answer(&world->service))
             continue;
-        world_pass(world, 1); /* only requests under way were waited for */
+        producer_world_pass(world, 1); /* only requests under way were waited for */
         assert_true(mr_producer_is_idle(world->producer));
-        world_check_answers(world);
+        producer_world_check_answers(world);
         assert_true(held > 0);
-        assert_true(world_count_status(world, MR_CLOSED) > 0);
-        assert_int_equal(world_count_lost(world), 0);
-        world_free(world);
+        assert_true(producer_world_count_status(world, MR_CLOSED) > 0);
+        assert_int_equal(producer_world_count_lost(world), 0);
+        producer_world_free(world);
     }
 }
 
 static void metrics_add_up(void **state)
 {
-    struct world *world = hostile_world(seed_choose(), true, true);
+    struct producer_world *world = hostile_world(seed_choose(), true, true);
     struct mr_producer_metrics metrics;
     uint64_t counted = 0;
     char *text;
@@ -591,7 +591,7 @@ static void metrics_add_up(void **state)
     assert_int_equal(mr_producer_metrics_text(world->producer, text, 10), size);
     assert_int_equal(strlen(text), 9);
     mr_free(text);
-    world_free(world);
+    producer_world_free(world);
 }
 
 int main(void)

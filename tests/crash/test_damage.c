@@ -42,7 +42,7 @@ static bool add_name(void *context, const char *name)
     return true;
 }
 
-static struct files files_of(struct world *world)
+static struct files files_of(struct log_world *world)
 {
     struct files files = {.fs = sim_disk_fs(world->disk)};
     const char *directories[] = {"data", "data/s/00000000", "data/s/00000001"};
@@ -54,24 +54,24 @@ static struct files files_of(struct world *world)
     return files;
 }
 
-static void broken(const struct world_config *config, const char *message)
+static void broken(const struct log_world_config *config, const char *message)
 {
     printf("BROKEN: %s (seed %llu)\n", message, (unsigned long long)config->seed);
     fail_msg("%s", message);
 }
 
-static void begin(struct world *world, const char *steps)
+static void begin(struct log_world *world, const char *steps)
 {
-    struct world_config config = {.seed = 3,
-                                  .journal_bytes = 256 << 10,
-                                  .segment_bytes = 24 << 10,
-                                  .memory_bytes = 1 << 20,
-                                  .broken = broken};
+    struct log_world_config config = {.seed = 3,
+                                      .journal_bytes = 256 << 10,
+                                      .segment_bytes = 24 << 10,
+                                      .memory_bytes = 1 << 20,
+                                      .broken = broken};
 
-    world_init(world, &config);
-    mr_check(world_open(world));
+    log_world_init(world, &config);
+    mr_check(log_world_open(world));
     for (; *steps; steps++)
-        world_step(world, *steps);
+        log_world_step(world, *steps);
 }
 
 /* The first and last bytes of a file, and some of those between. */
@@ -85,29 +85,29 @@ static uint64_t next_offset(uint64_t offset, uint64_t size, uint64_t stride)
 static void every_byte_of_a_closed_directory_is_guarded(void **state)
 {
     unsigned seen[3] = {0};
-    struct world world;
+    struct log_world world;
     struct files files;
     (void)state;
 
     begin(&world, "nnmmmcpKmmmcpKdmmacpwKmmmcpKvacpKmacp");
-    world_close(&world);
-    world_verify(&world);
+    log_world_close(&world);
+    log_world_verify(&world);
     files = files_of(&world);
     assert_true(files.count >= 6); /* FORMAT, checkpoint.0 and .1, LOCK, journal, segments */
     for (size_t i = 0; i < files.count; i++) {
         for (uint64_t offset = 0; offset < files.sizes[i];
              offset = next_offset(offset, files.sizes[i], 29)) {
             uint8_t mask = (uint8_t)(1u << offset % 8);
-            if (world_flip_verify(&world, files.paths[i], offset, mask) == 0)
+            if (log_world_flip_verify(&world, files.paths[i], offset, mask) == 0)
                 fail_msg("verify does not see byte %llu of %s", (unsigned long long)offset,
                          files.paths[i]);
-            seen[world_flip(&world, files.paths[i], offset, mask, world.model.fixed_count)]++;
+            seen[log_world_flip(&world, files.paths[i], offset, mask, world.model.fixed_count)]++;
         }
     }
     printf("nothing lost %u, announced %u, refused %u\n", seen[0], seen[1], seen[2]);
     for (int damage = 0; damage < 3; damage++)
         assert_true(seen[damage] > 100); /* the spare checkpoint, blocks, FORMAT and headers */
-    world_fini(&world);
+    log_world_fini(&world);
 }
 
 /* A killed process's journal: what was answered before the last group is there, or the directory is
@@ -115,22 +115,22 @@ static void every_byte_of_a_closed_directory_is_guarded(void **state)
 static void damage_in_the_journal_is_no_torn_end(void **state)
 {
     unsigned seen[3] = {0};
-    struct world world;
+    struct log_world world;
     size_t before_last;
     (void)state;
 
     begin(&world, "nnacpmcpKmcpacpmacpmaacpmmcpaacpmcp");
     before_last = world.model.done_count;
     for (const char *at = "aacp"; *at; at++)
-        world_step(&world, *at);
-    world_crash(&world, SIM_KILL);
+        log_world_step(&world, *at);
+    log_world_crash(&world, SIM_KILL);
     for (uint64_t offset = 0; offset < 120000; offset = next_offset(offset, 120000, 61))
-        seen[world_flip(&world, "data/journal", offset, (uint8_t)(1u << offset % 8),
-                        before_last)]++;
+        seen[log_world_flip(&world, "data/journal", offset, (uint8_t)(1u << offset % 8),
+                            before_last)]++;
     printf("nothing lost %u, announced %u, refused %u\n", seen[0], seen[1], seen[2]);
-    assert_true(seen[WORLD_UNSEEN] > 100);  /* the journal's free part */
-    assert_true(seen[WORLD_REFUSED] > 100); /* its live part */
-    world_fini(&world);
+    assert_true(seen[LOG_WORLD_UNSEEN] > 100);  /* the journal's free part */
+    assert_true(seen[LOG_WORLD_REFUSED] > 100); /* its live part */
+    log_world_fini(&world);
 }
 
 int main(void)

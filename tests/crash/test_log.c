@@ -24,14 +24,14 @@
 
 #include <cmocka.h>
 
-static void tell(const struct world_config *config, const char *message)
+static void tell(const struct log_world_config *config, const char *message)
 {
     printf("BROKEN: %s\nalone: MR_SEED=%llu MR_CASES=1 build/release/tests/crash/test_log\n",
            message, (unsigned long long)config->seed);
     fflush(stdout);
 }
 
-static void tell_and_fail(const struct world_config *config, const char *message)
+static void tell_and_fail(const struct log_world_config *config, const char *message)
 {
     tell(config, message);
     fail_msg("%s", message);
@@ -72,7 +72,7 @@ static char draw_letter(struct mr_random *random, const unsigned weights[LETTER_
     return letters[i].letter;
 }
 
-static void arm_fault(struct world *world, struct mr_random *random)
+static void arm_fault(struct log_world *world, struct mr_random *random)
 {
     static const unsigned calls[] = {SIM_SYNC,        SIM_WRITE,
                                      SIM_CHANGES,     SIM_ALL_CALLS,
@@ -89,7 +89,7 @@ static void arm_fault(struct world *world, struct mr_random *random)
                   mr_random_below(random, 2));
 }
 
-static void arm_full_disk(struct world *world, struct mr_random *random)
+static void arm_full_disk(struct log_world *world, struct mr_random *random)
 {
     world->may_fail = true;
     sim_disk_budget(world->disk, sim_disk_used(world->disk) + mr_random_below(random, 100000));
@@ -100,7 +100,7 @@ static enum sim_crash some_crash(struct mr_random *random)
     return mr_random_below(random, 2) ? SIM_POWER_CUT : SIM_KILL;
 }
 
-static void open_at_last(struct world *world, struct mr_random *random)
+static void open_at_last(struct log_world *world, struct mr_random *random)
 {
     if (mr_random_below(random, 3) == 0)
         sim_disk_stop(world->disk, 1 + mr_random_below(random, 15));
@@ -108,14 +108,14 @@ static void open_at_last(struct world *world, struct mr_random *random)
         arm_fault(world, random);
     else if (mr_random_below(random, 10) == 0)
         arm_full_disk(world, random);
-    while (!world_open(world)) {
-        world_crash(world, some_crash(random));
+    while (!log_world_open(world)) {
+        log_world_crash(world, some_crash(random));
         if (mr_random_below(random, 3) == 0)
             sim_disk_stop(world->disk, 1 + mr_random_below(random, 15));
     }
 }
 
-static void arm(struct world *world, struct mr_random *random)
+static void arm(struct log_world *world, struct mr_random *random)
 {
     static const uint64_t far[] = {5, 40, 200};
 
@@ -137,62 +137,62 @@ static void arm(struct world *world, struct mr_random *random)
 }
 
 /* The faults are over: what can go on goes on. */
-static void recover_from_faults(struct world *world)
+static void recover_from_faults(struct log_world *world)
 {
     sim_disk_fail(world->disk, 0, 0, 0, false);
     sim_disk_budget(world->disk, UINT64_MAX);
-    world_step(world, 'R');
+    log_world_step(world, 'R');
 }
 
-static void live(struct world *world, struct mr_random *random,
+static void live(struct log_world *world, struct mr_random *random,
                  const unsigned weights[LETTER_COUNT])
 {
     uint64_t steps = 1 + mr_random_below(random, mr_random_below(random, 2) ? 30 : 150);
 
     arm(world, random);
-    world_step(world, 'n');
+    log_world_step(world, 'n');
     while (steps-- > 0 && !sim_disk_stopped(world->disk))
-        world_step(world, draw_letter(random, weights));
+        log_world_step(world, draw_letter(random, weights));
     if (sim_disk_stopped(world->disk)) {
-        world_crash(world, some_crash(random));
+        log_world_crash(world, some_crash(random));
         return;
     }
     if (world->may_fail)
         recover_from_faults(world);
     if (mr_random_below(random, 3) > 0) {
-        world_crash(world, some_crash(random));
+        log_world_crash(world, some_crash(random));
         return;
     }
-    world_close(world);
+    log_world_close(world);
     if (sim_disk_stopped(world->disk) || mr_random_below(random, 2))
-        world_crash(world, some_crash(random));
+        log_world_crash(world, some_crash(random));
 }
 
-static void run_case(const struct world_config *config)
+static void run_case(const struct log_world_config *config)
 {
     struct mr_random random = mr_random_of(config->seed + 2);
     unsigned weights[LETTER_COUNT];
-    struct world world;
+    struct log_world world;
 
     draw_weights(&random, weights);
-    world_init(&world, config);
+    log_world_init(&world, config);
     for (uint64_t rounds = 1 + mr_random_below(&random, 5); rounds > 0; rounds--) {
         open_at_last(&world, &random);
         live(&world, &random, weights);
         if (mr_random_below(&random, 4) == 0)
-            world_verify(&world); /* what a crash leaves is no damage */
+            log_world_verify(&world); /* what a crash leaves is no damage */
     }
     sim_disk_fail(world.disk, 0, 0, 0, false);
     sim_disk_stop(world.disk, 0);
-    mr_check(world_open(&world));
+    mr_check(log_world_open(&world));
     for (const char *at = "nacpampcvpR"; *at; at++)
-        world_step(&world, *at);
-    world_close(&world);
-    world_crash(&world, SIM_POWER_CUT);
-    world_verify(&world);
-    mr_check(world_open(&world));
-    world_close(&world);
-    world_fini(&world);
+        log_world_step(&world, *at);
+    log_world_close(&world);
+    log_world_crash(&world, SIM_POWER_CUT);
+    log_world_verify(&world);
+    mr_check(log_world_open(&world));
+    log_world_close(&world);
+    log_world_fini(&world);
 }
 
 #ifndef __has_feature /* clang's way to ask; gcc defines macros */
@@ -214,7 +214,7 @@ static void keeps_its_promises_in_random_histories(void **state)
     if (getenv("MR_CASES"))
         count = strtoull(getenv("MR_CASES"), NULL, 0);
     for (uint64_t i = 0; i < count; i++) {
-        struct world_config config = world_config_draw(seed + i);
+        struct log_world_config config = log_world_config_draw(seed + i);
         config.broken = tell_and_fail;
         config.traces = count == 1;
         run_case(&config);
@@ -223,7 +223,7 @@ static void keeps_its_promises_in_random_histories(void **state)
 
 /* ---- every moment of some stories --------------------------------------------------------- */
 
-/* Steps of world_step(), and: O close and open, X kill and open, Y power cut and open. */
+/* Steps of log_world_step(), and: O close and open, X kill and open, Y power cut and open. */
 static const char *const stories[] = {
     "nacpacpavcpvacaccppacapcpR",         /* puts */
     "nmachpcpmmahcpacaahcpppcpR",         /* larger ones, several groups at once */
@@ -240,34 +240,34 @@ static const char *const stories[] = {
 enum { STORY_COUNT = sizeof stories / sizeof stories[0] };
 
 /* The disk may fail meanwhile: a life that cannot begin or go on ends, and another follows. */
-static void open_again(struct world *world, enum sim_crash crash)
+static void open_again(struct log_world *world, enum sim_crash crash)
 {
-    while (!world_open(world))
-        world_crash(world, crash);
+    while (!log_world_open(world))
+        log_world_crash(world, crash);
 }
 
-static void tell_story(struct world *world, const char *story)
+static void tell_story(struct log_world *world, const char *story)
 {
     open_again(world, SIM_KILL);
     for (; *story; story++) {
         bool may_fail = world->may_fail; /* faults go on in the next life */
 
         if (!strchr("OXY", *story)) {
-            world_step(world, *story);
+            log_world_step(world, *story);
             continue;
         }
         if (*story == 'O')
-            world_close(world);
+            log_world_close(world);
         else
-            world_crash(world, *story == 'X' ? SIM_KILL : SIM_POWER_CUT);
+            log_world_crash(world, *story == 'X' ? SIM_KILL : SIM_POWER_CUT);
         world->may_fail = may_fail;
         open_again(world, SIM_KILL);
     }
 }
 
-static struct world_config story_config(int story, uint64_t seed)
+static struct log_world_config story_config(int story, uint64_t seed)
 {
-    return (struct world_config){
+    return (struct log_world_config){
         .seed = seed,
         .journal_bytes = 128 << 10,
         .segment_bytes = 32 << 10,
@@ -279,7 +279,7 @@ static struct world_config story_config(int story, uint64_t seed)
 }
 
 struct cutter {
-    struct world world;
+    struct log_world world;
     uint64_t cut_count;
 };
 
@@ -290,20 +290,20 @@ static void cut_here(void *context)
 
     for (uint64_t i = 0; i < SEEDS; i++) {
         uint64_t seed = ++cutter->cut_count;
-        world_try(&cutter->world, sim_disk_copy(cutter->world.disk, seed),
-                  i ? SIM_POWER_CUT : SIM_KILL, seed);
+        log_world_try(&cutter->world, sim_disk_copy(cutter->world.disk, seed),
+                      i ? SIM_POWER_CUT : SIM_KILL, seed);
     }
 }
 
-static uint64_t cut_story(const struct world_config *config, const char *story)
+static uint64_t cut_story(const struct log_world_config *config, const char *story)
 {
     struct cutter cutter = {.cut_count = 0};
 
-    world_init(&cutter.world, config);
+    log_world_init(&cutter.world, config);
     sim_disk_watch(cutter.world.disk, cut_here, &cutter);
     tell_story(&cutter.world, story);
-    world_close(&cutter.world);
-    world_fini(&cutter.world);
+    log_world_close(&cutter.world);
+    log_world_fini(&cutter.world);
     return cutter.cut_count;
 }
 
@@ -311,7 +311,7 @@ static void survives_a_cut_before_every_change(void **state)
 {
     (void)state;
     for (int story = 0; story < STORY_COUNT; story++) {
-        struct world_config config = story_config(story, 7);
+        struct log_world_config config = story_config(story, 7);
         uint64_t cut_count = cut_story(&config, stories[story]);
 
         printf("story %d: %llu cuts\n", story, (unsigned long long)cut_count);
@@ -320,7 +320,7 @@ static void survives_a_cut_before_every_change(void **state)
 }
 
 struct failing {
-    struct world_config config;
+    struct log_world_config config;
     const char *story;
     int os_errno;
     unsigned calls;
@@ -328,31 +328,31 @@ struct failing {
 };
 
 /* Everything works again: what is there now is what the model says, and stays. */
-static void end_well(struct world *world, uint64_t number)
+static void end_well(struct log_world *world, uint64_t number)
 {
     recover_from_faults(world);
     if (number % 3 == 0)
-        world_close(world);
-    world_crash(world, number % 2 ? SIM_POWER_CUT : SIM_KILL);
-    mr_check(world_open(world));
+        log_world_close(world);
+    log_world_crash(world, number % 2 ? SIM_POWER_CUT : SIM_KILL);
+    mr_check(log_world_open(world));
     for (const char *at = "nacpmcpR"; *at; at++)
-        world_step(world, *at);
-    world_crash(world, SIM_POWER_CUT);
-    mr_check(world_open(world));
-    world_close(world);
-    world_verify(world);
-    world_fini(world);
+        log_world_step(world, *at);
+    log_world_crash(world, SIM_POWER_CUT);
+    mr_check(log_world_open(world));
+    log_world_close(world);
+    log_world_verify(world);
+    log_world_fini(world);
 }
 
 static bool story_with_fault(void *context, uint64_t number)
 {
     const struct failing *failing = context;
-    struct world_config config = failing->config;
-    struct world world;
+    struct log_world_config config = failing->config;
+    struct log_world world;
     bool has_failed;
 
     config.seed = number;
-    world_init(&world, &config);
+    log_world_init(&world, &config);
     world.may_fail = true;
     sim_disk_fail(world.disk, failing->calls, number, failing->os_errno, failing->is_lasting);
     tell_story(&world, failing->story);
@@ -362,7 +362,7 @@ static bool story_with_fault(void *context, uint64_t number)
 }
 
 /* Each call of a story fails: once, and from then on. */
-static uint64_t fail_story(const struct world_config *config, const char *story)
+static uint64_t fail_story(const struct log_world_config *config, const char *story)
 {
     uint64_t count = 0;
 
@@ -383,7 +383,7 @@ static void survives_an_error_of_every_call(void **state)
     (void)state;
 
     for (int story = 0; story < STORY_COUNT; story++) {
-        struct world_config config = story_config(story, 7);
+        struct log_world_config config = story_config(story, 7);
         count += fail_story(&config, stories[story]);
     }
     printf("%llu errors\n", (unsigned long long)count);
@@ -399,23 +399,23 @@ static void a_full_disk_is_only_an_interruption(void **state)
 
     for (int story = 0; story < STORY_COUNT; story++) {
         for (uint64_t pages = 0; pages < 60; pages++) {
-            struct world_config config = story_config(story, pages);
-            struct world world;
+            struct log_world_config config = story_config(story, pages);
+            struct log_world world;
 
-            world_init(&world, &config);
-            mr_check(world_open(&world));
-            world_step(&world, 'n');
+            log_world_init(&world, &config);
+            mr_check(log_world_open(&world));
+            log_world_step(&world, 'n');
             world.may_fail = true;
             sim_disk_budget(world.disk, sim_disk_used(world.disk) + pages * 4096);
             for (const char *at = stories[story]; *at; at++)
                 if (!strchr("OXY", *at))
-                    world_step(&world, *at);
+                    log_world_step(&world, *at);
             full_count += world.refused_count > 0;
             sim_disk_budget(world.disk, UINT64_MAX);
-            world_step(&world, 'f');
+            log_world_step(&world, 'f');
             world.may_fail = false;
             for (const char *at = "cpcpcpcpKnacpKR"; *at; at++)
-                world_step(&world, *at);
+                log_world_step(&world, *at);
             assert_false(world.has_failed);
             assert_int_equal(mr_log_checkpoint(world.log, NULL), MR_OK);
             end_well(&world, pages);
@@ -426,7 +426,7 @@ static void a_full_disk_is_only_an_interruption(void **state)
 
 /* ---- planted bugs ------------------------------------------------------------------------- */
 
-static void leave(const struct world_config *config, const char *message)
+static void leave(const struct log_world_config *config, const char *message)
 {
     (void)config;
     (void)message;
@@ -450,7 +450,7 @@ static int story_that_finds(uint32_t mutant)
         if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
             _exit(0);
         for (*story = 0; *story < STORY_COUNT; ++*story) {
-            struct world_config config = story_config(*story, 7);
+            struct log_world_config config = story_config(*story, 7);
             config.mutant = mutant;
             config.broken = leave;
             cut_story(&config, stories[*story]);

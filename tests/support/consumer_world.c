@@ -122,7 +122,7 @@ static void must(mr_status status, const mr_error *error)
         fail_msg("%s: %s", mr_status_name(status), error->message);
 }
 
-void world_open(struct consumer_world *world, uint32_t shard_count)
+void consumer_world_open(struct consumer_world *world, uint32_t shard_count)
 {
     struct mr_engine_config config = MR_ENGINE_CONFIG_DEFAULT;
     const char *temporary = getenv("TMPDIR");
@@ -151,7 +151,7 @@ void world_open(struct consumer_world *world, uint32_t shard_count)
     world->config.shard_sync_ms = 200;
 }
 
-void world_close(struct consumer_world *world)
+void consumer_world_close(struct consumer_world *world)
 {
     char command[300];
 
@@ -164,7 +164,7 @@ void world_close(struct consumer_world *world)
     pthread_cond_destroy(&world->changed);
 }
 
-void world_put(struct consumer_world *world, struct mr_random *random, size_t count)
+void consumer_world_put(struct consumer_world *world, struct mr_random *random, size_t count)
 {
     enum { BATCH = 100 };
     mr_put puts[BATCH];
@@ -225,7 +225,7 @@ static bool have_all_come(const struct consumer_world *world)
     return true;
 }
 
-void world_wait_all(struct consumer_world *world)
+void consumer_world_wait_all(struct consumer_world *world)
 {
     uint64_t until_ns = deadline_ns();
 
@@ -233,10 +233,10 @@ void world_wait_all(struct consumer_world *world)
     while (!have_all_come(world))
         wait_change(world, until_ns, "records");
     pthread_mutex_unlock(&world->lock);
-    world_check(world);
+    consumer_world_check(world);
 }
 
-void world_check(struct consumer_world *world)
+void consumer_world_check(struct consumer_world *world)
 {
     pthread_mutex_lock(&world->lock);
     if (world->wrong_count > 0)
@@ -244,7 +244,7 @@ void world_check(struct consumer_world *world)
     pthread_mutex_unlock(&world->lock);
 }
 
-void world_wait_for(struct consumer_world *world, const uint64_t *count, uint64_t least)
+void consumer_world_wait_for(struct consumer_world *world, const uint64_t *count, uint64_t least)
 {
     uint64_t until_ns = deadline_ns();
 
@@ -254,8 +254,8 @@ void world_wait_for(struct consumer_world *world, const uint64_t *count, uint64_
     pthread_mutex_unlock(&world->lock);
 }
 
-void world_wait_lease(struct consumer_world *world, mr_shard_id shard,
-                      bool (*is_so)(const mr_lease *lease))
+void consumer_world_wait_lease(struct consumer_world *world, mr_shard_id shard,
+                               bool (*is_so)(const mr_lease *lease))
 {
     uint64_t until_ns = deadline_ns();
     mr_error error;

@@ -71,20 +71,20 @@ struct worker {
     _Atomic bool is_open[WORLD_SHARDS]; /* between started() and done() */
 };
 
-void world_open(struct consumer_world *world, uint32_t shard_count);
-void world_close(struct consumer_world *world);
+void consumer_world_open(struct consumer_world *world, uint32_t shard_count);
+void consumer_world_close(struct consumer_world *world);
 
 /* Puts so many records with keys by chance; through a put of the engine. */
-void world_put(struct consumer_world *world, struct mr_random *random, size_t count);
+void consumer_world_put(struct consumer_world *world, struct mr_random *random, size_t count);
 /* Waits until all records have come; fails the test when that takes too long. */
-void world_wait_all(struct consumer_world *world);
+void consumer_world_wait_all(struct consumer_world *world);
 /* Fails the test if the auditor saw anything wrong. */
-void world_check(struct consumer_world *world);
+void consumer_world_check(struct consumer_world *world);
 /* Waits until *count, guarded by the world's lock, is at least that. */
-void world_wait_for(struct consumer_world *world, const uint64_t *count, uint64_t least);
+void consumer_world_wait_for(struct consumer_world *world, const uint64_t *count, uint64_t least);
 /* Waits until the stream's lease of a shard is so. */
-void world_wait_lease(struct consumer_world *world, mr_shard_id shard,
-                      bool (*is_so)(const mr_lease *lease));
+void consumer_world_wait_lease(struct consumer_world *world, mr_shard_id shard,
+                               bool (*is_so)(const mr_lease *lease));
 
 /* A worker with the world's config and an auditing processor. */
 struct worker *worker_start(struct consumer_world *world, const char *name);

@@ -13,10 +13,10 @@
 #define expect(world, condition, ...)                                                              \
     do {                                                                                           \
         if (!(condition))                                                                          \
-            world_break(world, __VA_ARGS__);                                                       \
+            log_world_break(world, __VA_ARGS__);                                                   \
     } while (0)
 
-_Noreturn void world_break(const struct world *world, const char *format, ...)
+_Noreturn void log_world_break(const struct log_world *world, const char *format, ...)
 {
     char message[1000];
     va_list arguments;
@@ -28,7 +28,7 @@ _Noreturn void world_break(const struct world *world, const char *format, ...)
     abort();
 }
 
-static uint64_t below(struct world *world, uint64_t bound)
+static uint64_t below(struct log_world *world, uint64_t bound)
 {
     return mr_random_below(&world->random, bound);
 }
@@ -39,7 +39,7 @@ static void trace(void *context, const char *line)
     printf("    %s\n", line);
 }
 
-struct world_config world_config_draw(uint64_t seed)
+struct log_world_config log_world_config_draw(uint64_t seed)
 {
     static const uint64_t journals[] = {64 << 10, 128 << 10, 256 << 10, 1 << 20};
     static const uint64_t segments[] = {32 << 10, 128 << 10, 1 << 20};
@@ -47,7 +47,7 @@ struct world_config world_config_draw(uint64_t seed)
     static const unsigned garbage[] = {0, 0, 20, 60};
     struct mr_random random = mr_random_of(seed);
 
-    return (struct world_config){
+    return (struct log_world_config){
         .seed = seed,
         .journal_bytes = journals[mr_random_below(&random, 4)],
         .segment_bytes = segments[mr_random_below(&random, 3)],
@@ -59,9 +59,9 @@ struct world_config world_config_draw(uint64_t seed)
     };
 }
 
-void world_init(struct world *world, const struct world_config *config)
+void log_world_init(struct log_world *world, const struct log_world_config *config)
 {
-    *world = (struct world){.config = *config, .random = mr_random_of(config->seed + 1)};
+    *world = (struct log_world){.config = *config, .random = mr_random_of(config->seed + 1)};
     sim_clock_init(&world->clock);
     world->disk = sim_disk_new(config->seed);
     sim_disk_garbage(world->disk, config->garbage_percent);
@@ -70,7 +70,7 @@ void world_init(struct world *world, const struct world_config *config)
     model_init(&world->model);
 }
 
-void world_fini(struct world *world)
+void log_world_fini(struct log_world *world)
 {
     mr_check(!world->log);
     sim_disk_free(world->disk);
@@ -81,7 +81,7 @@ void world_fini(struct world *world)
 
 static mr_status owner_restore(void *context, struct mr_log *log, mr_bytes bytes, mr_error *error)
 {
-    struct world *world = context;
+    struct log_world *world = context;
 
     (void)error;
     world->state = (struct model_state){0};
@@ -98,7 +98,7 @@ static mr_status owner_restore(void *context, struct mr_log *log, mr_bytes bytes
 static mr_status owner_apply(void *context, struct mr_log *log, mr_bytes bytes, uint64_t number,
                              int64_t at_ms, struct mr_log_append *append, mr_error *error)
 {
-    struct world *world = context;
+    struct log_world *world = context;
     struct model_entry entry;
 
     (void)error;
@@ -125,7 +125,7 @@ static mr_status owner_apply(void *context, struct mr_log *log, mr_bytes bytes, 
 
 static void owner_snapshot(void *context, uint8_t **bytes, size_t *size)
 {
-    const struct world *world = context;
+    const struct log_world *world = context;
 
     *size = sizeof world->state;
     *bytes = mr_alloc(*size);
@@ -134,14 +134,14 @@ static void owner_snapshot(void *context, uint8_t **bytes, size_t *size)
 
 static void owner_housekeep(void *context, struct mr_log *log)
 {
-    struct world *world = context;
+    struct log_world *world = context;
 
     for (uint32_t stream = 0; stream < MODEL_STREAMS_MAX; stream++)
         if (world->state.has_stream[stream] && world->model.horizon_ms[stream] != INT64_MIN)
             mr_log_trim(log, stream, world->model.horizon_ms[stream]);
 }
 
-static mr_status log_open(struct world *world, mr_error *error)
+static mr_status log_open(struct log_world *world, mr_error *error)
 {
     struct mr_log_config config = {
         .fs = sim_disk_fs(world->disk),
@@ -166,7 +166,7 @@ static mr_status log_open(struct world *world, mr_error *error)
     return mr_log_open(&world->log, &config, error);
 }
 
-static bool disk_may_fail(const struct world *world)
+static bool disk_may_fail(const struct log_world *world)
 {
     return world->may_fail || sim_disk_stopped(world->disk);
 }
@@ -183,8 +183,8 @@ static mr_sequence base_of(uint32_t log)
     return (mr_sequence){.shard = log + 5, .created_s = 1000 + log};
 }
 
-static void compare_record(const struct world *world, uint32_t log, const struct model_item *item,
-                           const mr_record *record)
+static void compare_record(const struct log_world *world, uint32_t log,
+                           const struct model_item *item, const mr_record *record)
 {
     const struct model_put *put = world->model.puts[item->put];
     mr_sequence base = base_of(log);
@@ -211,14 +211,14 @@ static void compare_record(const struct world *world, uint32_t log, const struct
            (long long)put->at_ms, (long long)record->arrival_ms);
 }
 
-static bool is_trimmed(const struct world *world, uint32_t log, const struct model_item *item)
+static bool is_trimmed(const struct log_world *world, uint32_t log, const struct model_item *item)
 {
     uint32_t stream = world->state.stream_of[log];
     return world->model.puts[item->put]->at_ms < world->model.horizon_ms[stream];
 }
 
 /* Items of a log that are readable now. */
-static size_t readable_count(const struct world *world, uint32_t id)
+static size_t readable_count(const struct log_world *world, uint32_t id)
 {
     const struct model_log *log = &world->model.logs[id];
     size_t count = log->item_count;
@@ -231,7 +231,7 @@ static size_t readable_count(const struct world *world, uint32_t id)
 /* Reads on; the next item expected is *next, at most `end` are there. Items that retention may have
  * taken may be missing, but behind the first record read from the start nothing is. Returns the
  * records read; at_tip says that all was seen. */
-static mr_status read_some(const struct world *world, struct mr_log_cursor *cursor, uint32_t id,
+static mr_status read_some(const struct log_world *world, struct mr_log_cursor *cursor, uint32_t id,
                            size_t count_max, int64_t horizon_ms, int64_t from_ms, size_t end,
                            size_t *next, size_t *count, bool *at_tip)
 {
@@ -285,7 +285,7 @@ static mr_status read_some(const struct world *world, struct mr_log_cursor *curs
 }
 
 /* Reads all of a log, from its start. */
-static void compare_log(struct world *world, uint32_t id, size_t end)
+static void compare_log(struct log_world *world, uint32_t id, size_t end)
 {
     const struct model_log *log = &world->model.logs[id];
     struct mr_log_figures figures;
@@ -327,7 +327,7 @@ static void compare_log(struct world *world, uint32_t id, size_t end)
            "log %u: the newest record arrived at %lld", id, (long long)figures.newest_ms);
 }
 
-static void compare_state(struct world *world, const struct model_state *expected)
+static void compare_state(struct log_world *world, const struct model_state *expected)
 {
     expect(world, memcmp(&world->state, expected, sizeof *expected) == 0,
            "the owner has %llu entries up to %llu, not %llu up to %llu",
@@ -336,7 +336,7 @@ static void compare_state(struct world *world, const struct model_state *expecte
            (unsigned long long)expected->last_number);
 }
 
-static void compare_all(struct world *world)
+static void compare_all(struct log_world *world)
 {
     struct model_state expected = model_state_at(&world->model, world->model.done_count);
 
@@ -354,7 +354,7 @@ static void compare_all(struct world *world)
 
 enum presence { NO_EVIDENCE, ABSENT, PRESENT };
 
-static enum presence presence_of_item(const struct world *world, uint32_t id,
+static enum presence presence_of_item(const struct log_world *world, uint32_t id,
                                       const struct model_item *item)
 {
     uint64_t tip;
@@ -364,7 +364,7 @@ static enum presence presence_of_item(const struct world *world, uint32_t id,
     return item->number <= tip ? PRESENT : ABSENT;
 }
 
-static enum presence presence_of(const struct world *world, const struct model_put *put)
+static enum presence presence_of(const struct log_world *world, const struct model_put *put)
 {
     enum presence presence = NO_EVIDENCE;
 
@@ -388,7 +388,7 @@ static enum presence presence_of(const struct world *world, const struct model_p
 }
 
 /* How many puts the recovery brought back: a prefix, at least those that are fixed. */
-static size_t count_recovered(const struct world *world, size_t fixed_count)
+static size_t count_recovered(const struct log_world *world, size_t fixed_count)
 {
     const struct model *model = &world->model;
     size_t count = model->put_count;
@@ -418,7 +418,7 @@ static void put_done(struct mr_log_append *append)
 }
 
 /* Looks at what the last step answered; answers come in the order of the puts. */
-static void collect(struct world *world)
+static void collect(struct log_world *world)
 {
     struct model *model = &world->model;
 
@@ -446,7 +446,7 @@ static void collect(struct world *world)
 
 /* ---- open, close, crash ------------------------------------------------------------------- */
 
-bool world_open(struct world *world)
+bool log_world_open(struct log_world *world)
 {
     uint64_t failed = sim_disk_failed(world->disk);
     mr_error error;
@@ -476,15 +476,15 @@ bool world_open(struct world *world)
     return true;
 }
 
-static void close_readers(struct world *world)
+static void close_readers(struct log_world *world)
 {
-    for (int i = 0; i < WORLD_READERS_MAX; i++) {
+    for (int i = 0; i < LOG_WORLD_READERS_MAX; i++) {
         mr_log_cursor_close(world->readers[i].cursor);
         world->readers[i].cursor = NULL;
     }
 }
 
-void world_crash(struct world *world, enum sim_crash crash)
+void log_world_crash(struct log_world *world, enum sim_crash crash)
 {
     uint64_t changes = sim_disk_calls(world->disk, SIM_CHANGES);
 
@@ -509,7 +509,7 @@ void world_crash(struct world *world, enum sim_crash crash)
         world->model.fixed_count = world->durable_count;
 }
 
-void world_close(struct world *world)
+void log_world_close(struct log_world *world)
 {
     if (world->config.traces)
         printf("\nclose\n");
@@ -530,13 +530,13 @@ void world_close(struct world *world)
 
 static void report(void *context, const struct mr_log_finding *finding)
 {
-    const struct world *world = context;
+    const struct log_world *world = context;
 
     if (world->config.traces || finding->damage)
         printf("    verify: %s\n", finding->text);
 }
 
-void world_verify(struct world *world)
+void log_world_verify(struct log_world *world)
 {
     struct mr_log_verify_totals totals;
     mr_error error;
@@ -548,9 +548,10 @@ void world_verify(struct world *world)
            (unsigned long long)totals.damage_count);
 }
 
-void world_try(struct world *world, struct sim_disk *copy, enum sim_crash crash, uint64_t seed)
+void log_world_try(struct log_world *world, struct sim_disk *copy, enum sim_crash crash,
+                   uint64_t seed)
 {
-    struct world other = *world;
+    struct log_world other = *world;
     struct mr_random random = mr_random_of(seed);
     size_t fixed_count = world->log ? world->model.done_count : world->model.fixed_count;
     size_t count;
@@ -591,7 +592,7 @@ void world_try(struct world *world, struct sim_disk *copy, enum sim_crash crash,
 /* ---- damage ------------------------------------------------------------------------------- */
 
 /* Reads all of a log; what is missing must have been announced just before. */
-static bool read_damaged(const struct world *world, uint32_t id, size_t end, const char *path)
+static bool read_damaged(const struct log_world *world, uint32_t id, size_t end, const char *path)
 {
     const struct model_log *log = &world->model.logs[id];
     struct mr_log_records records = {0};
@@ -626,11 +627,11 @@ static bool read_damaged(const struct world *world, uint32_t id, size_t end, con
     return was_announced;
 }
 
-enum world_damage world_flip(struct world *world, const char *path, uint64_t offset, uint8_t mask,
-                             size_t fixed_count)
+enum log_world_damage log_world_flip(struct log_world *world, const char *path, uint64_t offset,
+                                     uint8_t mask, size_t fixed_count)
 {
-    struct world other = *world;
-    enum world_damage damage = WORLD_UNSEEN;
+    struct log_world other = *world;
+    enum log_world_damage damage = LOG_WORLD_UNSEEN;
     size_t count;
     mr_error error;
     mr_status status;
@@ -645,14 +646,14 @@ enum world_damage world_flip(struct world *world, const char *path, uint64_t off
         for (uint32_t id = 0; id < MODEL_LOGS_MAX; id++)
             if (other.state.has_log[id] &&
                 read_damaged(&other, id, readable_count(&other, id), path))
-                damage = WORLD_SKIPPED;
+                damage = LOG_WORLD_SKIPPED;
         mr_log_step(other.log, MR_LOG_STEP_ABANDON);
         mr_log_close(other.log);
     } else {
         expect(world, status == MR_FORMAT || (status == MR_CORRUPT && strstr(error.message, path)),
                "byte %llu of %s is damaged, and opening says: %s", (unsigned long long)offset, path,
                error.message);
-        damage = WORLD_REFUSED;
+        damage = LOG_WORLD_REFUSED;
     }
     sim_disk_free(other.disk);
     return damage;
@@ -664,7 +665,8 @@ static void count_damage(void *context, const struct mr_log_finding *finding)
     (void)finding;
 }
 
-uint64_t world_flip_verify(struct world *world, const char *path, uint64_t offset, uint8_t mask)
+uint64_t log_world_flip_verify(struct log_world *world, const char *path, uint64_t offset,
+                               uint8_t mask)
 {
     struct mr_log_verify_totals totals = {0};
     mr_error error;
@@ -692,7 +694,7 @@ static void add_run(struct model_put *put, uint32_t log, uint64_t record_count,
 }
 
 /* A log that exists once all puts so far are applied, or UINT32_MAX. */
-static uint32_t some_log(struct world *world)
+static uint32_t some_log(struct log_world *world)
 {
     uint32_t logs[MODEL_LOGS_MAX], count = 0;
 
@@ -725,7 +727,7 @@ static uint8_t *frames_of(const struct model_put *put, uint32_t run, mr_bytes *f
     return bytes;
 }
 
-static void submit(struct world *world, struct model_put *put)
+static void submit(struct log_world *world, struct model_put *put)
 {
     struct mr_log_run runs[MODEL_RUNS_MAX];
     uint8_t *bytes[MODEL_RUNS_MAX];
@@ -774,7 +776,7 @@ static void submit(struct world *world, struct model_put *put)
     model_enter(&world->model, put);
 }
 
-static void step_append(struct world *world, char letter)
+static void step_append(struct log_world *world, char letter)
 {
     struct model_put *put = model_put_new(&world->model);
     uint32_t run_count =
@@ -818,7 +820,7 @@ static void step_append(struct world *world, char letter)
         mr_free(put);
 }
 
-static void step_drop(struct world *world, char letter)
+static void step_drop(struct log_world *world, char letter)
 {
     struct model_put *put;
     uint32_t log = some_log(world);
@@ -832,9 +834,9 @@ static void step_drop(struct world *world, char letter)
     submit(world, put);
 }
 
-static void step_open_reader(struct world *world)
+static void step_open_reader(struct log_world *world)
 {
-    struct world_reader *reader = &world->readers[below(world, WORLD_READERS_MAX)];
+    struct log_world_reader *reader = &world->readers[below(world, LOG_WORLD_READERS_MAX)];
     struct model_state now = model_state_at(&world->model, world->model.done_count);
     uint32_t id = some_log(world);
     const struct model_log *log;
@@ -878,9 +880,9 @@ static void step_open_reader(struct world *world)
     }
 }
 
-static void step_read(struct world *world)
+static void step_read(struct log_world *world)
 {
-    struct world_reader *reader = &world->readers[below(world, WORLD_READERS_MAX)];
+    struct log_world_reader *reader = &world->readers[below(world, LOG_WORLD_READERS_MAX)];
     struct mr_log_records records;
     size_t count;
     bool at_tip;
@@ -909,7 +911,7 @@ static void step_read(struct world *world)
     reader->cursor = NULL;
 }
 
-static void step_trim(struct world *world)
+static void step_trim(struct log_world *world)
 {
     uint32_t id = some_log(world);
     const struct model_log *log;
@@ -930,7 +932,7 @@ static void step_trim(struct world *world)
         mr_log_step(world->log, MR_LOG_STEP_HOUSEKEEP);
 }
 
-static void step_time(struct world *world)
+static void step_time(struct log_world *world)
 {
     if (below(world, 10) == 0) /* somebody sets the clock */
         sim_clock_set_wall(&world->clock,
@@ -939,7 +941,7 @@ static void step_time(struct world *world)
         sim_clock_advance(&world->clock, below(world, below(world, 2) ? 10 : 3000));
 }
 
-void world_step(struct world *world, char letter)
+void log_world_step(struct log_world *world, char letter)
 {
     if (world->config.traces) {
         printf("%c", letter);

@@ -9,16 +9,16 @@
 #include "support/sim_clock.h"
 #include "support/sim_disk.h"
 
-enum { WORLD_READERS_MAX = 4 };
+enum { LOG_WORLD_READERS_MAX = 4 };
 
-struct world_reader {
+struct log_world_reader {
     struct mr_log_cursor *cursor;
     uint32_t log;
     size_t next_item; /* of the model's log */
     int64_t from_ms;  /* it sought this time: older records are skipped */
 };
 
-struct world_config {
+struct log_world_config {
     uint64_t seed;
     uint32_t mutant;
     bool traces; /* prints steps and diag lines */
@@ -28,11 +28,11 @@ struct world_config {
     unsigned garbage_percent;
     uint64_t journal_bytes, segment_bytes, memory_bytes;
     /* A promise is broken: prints the message and does not return. */
-    void (*broken)(const struct world_config *config, const char *message);
+    void (*broken)(const struct log_world_config *config, const char *message);
 };
 
-struct world {
-    struct world_config config;
+struct log_world {
+    struct log_world_config config;
     struct mr_random random;
     struct sim_clock clock;
     struct sim_disk *disk;
@@ -45,22 +45,23 @@ struct world {
     bool may_fail;     /* faults are or were armed in this life */
     uint64_t failed_before; /* sim_disk_failed() when this life began */
     uint64_t open_count, crash_count, refused_count;
-    struct world_reader readers[WORLD_READERS_MAX];
+    struct log_world_reader readers[LOG_WORLD_READERS_MAX];
 };
 
 /* A configuration drawn from the seed. */
-struct world_config world_config_draw(uint64_t seed);
+struct log_world_config log_world_config_draw(uint64_t seed);
 
-void world_init(struct world *world, const struct world_config *config);
-void world_fini(struct world *world);
+void log_world_init(struct log_world *world, const struct log_world_config *config);
+void log_world_fini(struct log_world *world);
 
 /* Opens the log and compares all of it with the model. If the disk stops or fails meanwhile, false:
  * crash it and try again. */
-bool world_open(struct world *world);
+bool log_world_open(struct log_world *world);
 
 /* The same on a copy of the disk, changing nothing here: what if the power had failed now? The copy is
  * freed. */
-void world_try(struct world *world, struct sim_disk *copy, enum sim_crash crash, uint64_t seed);
+void log_world_try(struct log_world *world, struct sim_disk *copy, enum sim_crash crash,
+                   uint64_t seed);
 
 /*
  * One step, by its letter:
@@ -69,14 +70,14 @@ void world_try(struct world *world, struct sim_disk *copy, enum sim_crash crash,
  *     c commit   p publish          f flush           k checkpoint       K flush all and checkpoint
  *     t trim     w time passes      b bell            o open a reader    r read   R compare all
  */
-void world_step(struct world *world, char letter);
+void log_world_step(struct log_world *world, char letter);
 
 /* The process ends without a word, with or without the power. */
-void world_crash(struct world *world, enum sim_crash crash);
+void log_world_crash(struct log_world *world, enum sim_crash crash);
 /* It ends in order: everything answered is in the directory. */
-void world_close(struct world *world);
+void log_world_close(struct log_world *world);
 /* mr_log_verify() finds nothing to complain about. */
-void world_verify(struct world *world);
+void log_world_verify(struct log_world *world);
 
 /*
  * The same directory (nobody has it open) after a byte of a file was changed, on a copy: it is refused
@@ -84,17 +85,18 @@ void world_verify(struct world *world);
  * again by that name, is there with its bytes (L5). Of the puts, the first fixed_count must be there
  * or the directory be refused.
  */
-enum world_damage {
-    WORLD_UNSEEN,  /* all is there */
-    WORLD_SKIPPED, /* some records are announced to be lost, all others are there */
-    WORLD_REFUSED,
+enum log_world_damage {
+    LOG_WORLD_UNSEEN,  /* all is there */
+    LOG_WORLD_SKIPPED, /* some records are announced to be lost, all others are there */
+    LOG_WORLD_REFUSED,
 };
-enum world_damage world_flip(struct world *world, const char *path, uint64_t offset, uint8_t mask,
-                             size_t fixed_count);
+enum log_world_damage log_world_flip(struct log_world *world, const char *path, uint64_t offset,
+                                     uint8_t mask, size_t fixed_count);
 /* mr_log_verify() of such a copy: the number of damages found. */
-uint64_t world_flip_verify(struct world *world, const char *path, uint64_t offset, uint8_t mask);
+uint64_t log_world_flip_verify(struct log_world *world, const char *path, uint64_t offset,
+                               uint8_t mask);
 
-__attribute__((format(printf, 2, 3))) _Noreturn void world_break(const struct world *world,
-                                                                 const char *format, ...);
+__attribute__((format(printf, 2, 3))) _Noreturn void log_world_break(const struct log_world *world,
+                                                                     const char *format, ...);
 
 #endif

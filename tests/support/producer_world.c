@@ -19,9 +19,9 @@ static void delivered(void *context, const mr_delivery *delivery)
     sent->world->answered_count++;
 }
 
-struct world *world_new(uint64_t seed, unsigned shard_count)
+struct producer_world *producer_world_new(uint64_t seed, unsigned shard_count)
 {
-    struct world *world = mr_new(struct world);
+    struct producer_world *world = mr_new(struct producer_world);
 
     sim_service_init(&world->service, seed, shard_count);
     sim_clock_init(&world->clock);
@@ -35,7 +35,7 @@ struct world *world_new(uint64_t seed, unsigned shard_count)
     return world;
 }
 
-void world_open(struct world *world)
+void producer_world_open(struct producer_world *world)
 {
     mr_error error;
 
@@ -46,7 +46,7 @@ void world_open(struct world *world)
     }
 }
 
-void world_free(struct world *world)
+void producer_world_free(struct producer_world *world)
 {
     mr_check(mr_producer_is_idle(world->producer));
     mr_producer_free(world->producer);
@@ -56,7 +56,8 @@ void world_free(struct world *world)
     mr_free(world);
 }
 
-struct sent *world_put_as(struct world *world, const mr_put *put, mr_status *status)
+struct sent *producer_world_put_as(struct producer_world *world, const mr_put *put,
+                                   mr_status *status)
 {
     struct sent *sent = mr_new(struct sent);
 
@@ -75,7 +76,7 @@ struct sent *world_put_as(struct world *world, const mr_put *put, mr_status *sta
     return sent;
 }
 
-struct sent *world_put(struct world *world, unsigned key, size_t data_bytes)
+struct sent *producer_world_put(struct producer_world *world, unsigned key, size_t data_bytes)
 {
     char name[32], *data = mr_alloc_zero(1, data_bytes + 32);
     unsigned value = world->next_value[key];
@@ -85,7 +86,7 @@ struct sent *world_put(struct world *world, unsigned key, size_t data_bytes)
                   .data = {data, data_bytes}};
 
     mr_check(snprintf(data, 32, "%u", value) <= (int)data_bytes);
-    sent = world_put_as(world, &put, &status);
+    sent = producer_world_put_as(world, &put, &status);
     mr_free(data);
     if (sent) {
         sent->value = value;
@@ -94,7 +95,7 @@ struct sent *world_put(struct world *world, unsigned key, size_t data_bytes)
     return sent;
 }
 
-void world_pass(struct world *world, unsigned ms)
+void producer_world_pass(struct producer_world *world, unsigned ms)
 {
     mr_producer_step(world->producer);
     while (ms-- > 0) {
@@ -104,11 +105,11 @@ void world_pass(struct world *world, unsigned ms)
     mr_producer_step(world->producer); /* answers of the last one */
 }
 
-void world_finish(struct world *world)
+void producer_world_finish(struct producer_world *world)
 {
     for (unsigned i = 0; !mr_producer_is_idle(world->producer); i++) {
         mr_check(i < 10000000);
-        world_pass(world, 1);
+        producer_world_pass(world, 1);
         while (mr_random_below(&world->random, 3) > 0 && sim_service_answer(&world->service))
             continue;
     }
@@ -116,14 +117,14 @@ void world_finish(struct world *world)
 
 /* ---- the auditor ------------------------------------------------------------------------------ */
 
-void world_check_answers(const struct world *world)
+void producer_world_check_answers(const struct producer_world *world)
 {
     for (size_t i = 0; i < world->sent_count; i++)
         mr_check(world->sent[i]->answer_count == 1);
     mr_check(world->answered_count == world->sent_count);
 }
 
-size_t world_count_gaps(const struct world *world)
+size_t producer_world_count_gaps(const struct producer_world *world)
 {
     unsigned next[1000] = {0};
     size_t gaps = 0;
@@ -150,7 +151,7 @@ static int compare(const void *a, const void *b)
     return by_key ? by_key : strcmp(left->data, right->data);
 }
 
-size_t world_count_lost(const struct world *world)
+size_t producer_world_count_lost(const struct producer_world *world)
 {
     size_t count = world->service.record_count, lost = 0;
     struct sim_record *records = mr_alloc(count * sizeof *records + 1), wanted = {0};
@@ -170,7 +171,7 @@ size_t world_count_lost(const struct world *world)
     return lost;
 }
 
-size_t world_count_status(const struct world *world, mr_status status)
+size_t producer_world_count_status(const struct producer_world *world, mr_status status)
 {
     size_t count = 0;
 

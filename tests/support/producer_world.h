@@ -11,7 +11,7 @@
 
 /* One record that was put, and its answer. */
 struct sent {
-    struct world *world;
+    struct producer_world *world;
     char key[32];
     unsigned value; /* counts up for each key */
     unsigned answer_count;
@@ -19,7 +19,7 @@ struct sent {
     int64_t put_ms, answered_ms;
 };
 
-struct world {
+struct producer_world {
     struct sim_service service;
     struct sim_clock clock;
     struct mr_random random;
@@ -31,27 +31,28 @@ struct world {
 };
 
 /* Set service and config of the world, then open. The stream has shard_count shards. */
-struct world *world_new(uint64_t seed, unsigned shard_count);
-void world_open(struct world *world);
+struct producer_world *producer_world_new(uint64_t seed, unsigned shard_count);
+void producer_world_open(struct producer_world *world);
 /* Ends the producer, which must be idle, and frees all. */
-void world_free(struct world *world);
+void producer_world_free(struct producer_world *world);
 
 /* Puts the next record of key number `key`; its data is the value, in data_bytes. NULL: refused. */
-struct sent *world_put(struct world *world, unsigned key, size_t data_bytes);
+struct sent *producer_world_put(struct producer_world *world, unsigned key, size_t data_bytes);
 /* Puts it with this as it is. */
-struct sent *world_put_as(struct world *world, const mr_put *put, mr_status *status);
+struct sent *producer_world_put_as(struct producer_world *world, const mr_put *put,
+                                   mr_status *status);
 
 /* Lets ms pass, a millisecond at a time; requests held by the service stay so. */
-void world_pass(struct world *world, unsigned ms);
+void producer_world_pass(struct producer_world *world, unsigned ms);
 /* Lets time pass and answers requests, until all is answered. */
-void world_finish(struct world *world);
+void producer_world_finish(struct producer_world *world);
 
 /* Each record was answered once. */
-void world_check_answers(const struct world *world);
+void producer_world_check_answers(const struct producer_world *world);
 /* How often a key's records were stored with one of them missing before. */
-size_t world_count_gaps(const struct world *world);
+size_t producer_world_count_gaps(const struct producer_world *world);
 /* How many records answered with success no consumer gets. */
-size_t world_count_lost(const struct world *world);
-size_t world_count_status(const struct world *world, mr_status status);
+size_t producer_world_count_lost(const struct producer_world *world);
+size_t producer_world_count_status(const struct producer_world *world, mr_status status);
 
 #endif

@@ -62,7 +62,7 @@ static void a_lane_is_found_by_its_key_until_it_is_dropped(void **state)
 
 /* ---- aggregate ------------------------------------------------------------------------------ */
 
-static void put_random(struct world *world, unsigned keys)
+static void put_random(struct producer_world *world, unsigned keys)
 {
     static const char bytes[3000] = "x";
     char key[64];
@@ -75,7 +75,7 @@ static void put_random(struct world *world, unsigned keys)
         .explicit_hash_key = mr_random_below(&world->random, 3) ? NULL : &explicit_key};
     mr_status status;
 
-    mr_check(world_put_as(world, &put, &status));
+    mr_check(producer_world_put_as(world, &put, &status));
 }
 
 /* So many bytes are reserved, and no unit of several records is over its limit. */
@@ -85,7 +85,7 @@ static void a_unit_is_as_large_as_it_was_counted(void **state)
     (void)state;
 
     for (unsigned round = 0; round < 30; round++) {
-        struct world *world = world_new(seed + round, 1);
+        struct producer_world *world = producer_world_new(seed + round, 1);
         struct mr_pack out = {0};
         size_t units = 0;
 
@@ -95,11 +95,11 @@ static void a_unit_is_as_large_as_it_was_counted(void **state)
         world->config.request_bytes = 10u << 20;
         world->config.buffer_bytes = (size_t)1 << 30;
         world->config.requests_max = 1;
-        world_open(world);
+        producer_world_open(world);
         world->producer->under_way_count = 1; /* so that nothing is sent */
         for (unsigned i = 0; i < 1000; i++)
             put_random(world, 300);
-        world_pass(world, 0);
+        producer_world_pass(world, 0);
         for (struct mr_unit *unit = world->producer->ready.first; unit; unit = unit->next) {
             struct mr_aggregate_reader reader = {0};
 
@@ -116,10 +116,10 @@ static void a_unit_is_as_large_as_it_was_counted(void **state)
         }
         assert_true(units > 0);
         world->producer->under_way_count = 0;
-        world_finish(world);
-        world_check_answers(world);
+        producer_world_finish(world);
+        producer_world_check_answers(world);
         mr_pack_fini(&out);
-        world_free(world);
+        producer_world_free(world);
     }
 }
 
@@ -131,7 +131,7 @@ static void requests_hold_what_they_may_and_no_more(void **state)
     (void)state;
 
     for (unsigned round = 0; round < 30; round++) {
-        struct world *world = world_new(seed + round, 1);
+        struct producer_world *world = producer_world_new(seed + round, 1);
         const struct sim_service *service = &world->service;
 
         world->service.holds = true;
@@ -139,10 +139,10 @@ static void requests_hold_what_they_may_and_no_more(void **state)
         world->config.request_count = 1 + (uint32_t)mr_random_below(&world->random, 50);
         world->config.request_bytes = 1024 + (uint32_t)mr_random_below(&world->random, 20000);
         world->config.requests_max = 1000;
-        world_open(world);
+        producer_world_open(world);
         for (unsigned i = 0; i < 500; i++)
             put_random(world, 1000);
-        world_pass(world, 100);
+        producer_world_pass(world, 100);
         for (size_t i = 0; i < service->held_count; i++) {
             const struct mr_api_put_records_request *request = service->held[i]->request;
             size_t bytes = 0;
@@ -152,9 +152,9 @@ static void requests_hold_what_they_may_and_no_more(void **state)
             assert_true(request->records_count <= world->config.request_count);
             assert_true(request->records_count == 1 || bytes <= world->config.request_bytes);
         }
-        world_finish(world);
-        world_check_answers(world);
-        world_free(world);
+        producer_world_finish(world);
+        producer_world_check_answers(world);
+        producer_world_free(world);
     }
 }
 
@@ -162,7 +162,7 @@ static void requests_hold_what_they_may_and_no_more(void **state)
 
 static void held_units_go_on_in_the_order_of_their_moments(void **state)
 {
-    struct world *world = world_new(seed_choose(), 4);
+    struct producer_world *world = producer_world_new(seed_choose(), 4);
     uint64_t last_ns = 0;
     size_t held;
     (void)state;
@@ -170,10 +170,10 @@ static void held_units_go_on_in_the_order_of_their_moments(void **state)
     world->config.aggregates = false;
     world->config.linger_ms = 0;
     world->service.throttled_percent = 100;
-    world_open(world);
+    producer_world_open(world);
     for (unsigned i = 0; i < 500; i++)
-        world_put(world, i, 10);
-    world_pass(world, 0);
+        producer_world_put(world, i, 10);
+    producer_world_pass(world, 0);
     held = world->producer->held_count;
     assert_int_equal(held, 500);
     for (size_t i = 1; i < held; i++) /* a heap */
@@ -190,9 +190,9 @@ static void held_units_go_on_in_the_order_of_their_moments(void **state)
         assert_true(world->producer->held_count < held);
         held = world->producer->held_count;
     }
-    world_finish(world);
-    world_check_answers(world);
-    world_free(world);
+    producer_world_finish(world);
+    producer_world_check_answers(world);
+    producer_world_free(world);
 }
 
 int main(void)
