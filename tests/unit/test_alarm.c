@@ -21,7 +21,7 @@ static uint64_t now_ns(void)
 struct rung {
     struct mr_alarm alarm; /* first */
     uint64_t rung_ns;
-    uint32_t place; /* among all that rang, from 1 on; 0: it has not */
+    _Atomic uint32_t place; /* among all that rang, from 1 on; 0: it has not */
 };
 
 static _Atomic uint32_t rung_count;
@@ -31,7 +31,8 @@ static void note(struct mr_alarm *alarm)
     struct rung *rung = (struct rung *)(void *)alarm;
 
     rung->rung_ns = now_ns();
-    rung->place = atomic_fetch_add(&rung_count, 1) + 1;
+    rung->place = atomic_load(&rung_count) + 1;
+    atomic_fetch_add(&rung_count, 1); /* last: somebody waits for it */
     mr_word_wake(&rung_count, true);
 }
 
