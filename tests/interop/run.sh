@@ -94,6 +94,7 @@ export AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x AWS_REGION=us-east-1 AWS_DEFA
 export PYTHONDONTWRITEBYTECODE=1 AWS_PAGER='' AWS_CA_BUNDLE=$work/cert.pem NODE_EXTRA_CA_CERTS=$work/cert.pem NODE_NO_WARNINGS=1
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_CONFIG_FILE
 
+run keys-page python "$here/keys_page.py"
 if picked aggregates; then
     ${CC:-cc} -std=c11 -D_GNU_SOURCE -Icore -o "$work/aggregate" "$here/aggregate.c" "$O/libmillrace.a" \
         -lzstd -lxxhash -pthread || exit
