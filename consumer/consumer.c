@@ -202,9 +202,9 @@ static bool is_over(struct mr_consumer *consumer)
     return is_empty;
 }
 
-static void keep_time(struct mr_consumer *consumer)
+/* `seen` of the word before the caller looked at anything: what changed since ends the sleep. */
+static void keep_time(struct mr_consumer *consumer, uint32_t seen)
 {
-    uint32_t seen = atomic_load(&consumer->run_word);
     uint64_t next_ns = look_at_tasks(consumer);
 
     if (mr_pool_look(consumer->pool)) {
@@ -217,26 +217,28 @@ static void keep_time(struct mr_consumer *consumer)
 
 mr_status mr_consumer_run(mr_consumer *consumer, mr_error *error)
 {
+    uint32_t seen;
+
     consumer->pool = mr_pool_new(mr_core_count() + BASE_THREADS_MORE,
                                  consumer->config.thread_count_max, &consumer->run_word);
     atomic_store(&consumer->sync.asked, 1);
     consumer->sync.thread = mr_thread_start("mr-sync", mr_sync_run, consumer);
     consumer->leaser.thread = mr_thread_start("mr-leases", mr_leaser_run, consumer);
-    while (!atomic_load(&consumer->stop_word))
-        keep_time(consumer);
+    while (seen = atomic_load(&consumer->run_word), !atomic_load(&consumer->stop_word))
+        keep_time(consumer, seen);
 
     atomic_store(&consumer->sync.is_stopping, true);
     mr_word_change(&consumer->sync.word);
-    while (!is_over(consumer)) {
+    while (seen = atomic_load(&consumer->run_word), !is_over(consumer)) {
         mr_leaser_give_back(consumer); /* those, too, that were taken meanwhile */
-        keep_time(consumer);
+        keep_time(consumer, seen);
     }
     atomic_store(&consumer->leaser.is_stopping, true);
     mr_word_change(&consumer->leaser.word);
     pthread_join(consumer->leaser.thread, NULL);
     pthread_join(consumer->sync.thread, NULL);
     mr_pool_free(consumer->pool);
-    for (uint32_t seen; seen = atomic_load(&consumer->run_word), atomic_load(&consumer->calls) > 0;)
+    while (seen = atomic_load(&consumer->run_word), atomic_load(&consumer->calls) > 0)
         mr_consumer_sleep(consumer, &consumer->run_word, seen, UINT64_MAX);
     if (!consumer->fatal.status)
         return MR_OK;

@@ -238,6 +238,7 @@ static void take_over(struct leaser *leaser, struct mr_seen *seen)
 static void steal(struct leaser *leaser, struct mr_seen *seen)
 {
     struct mr_consumer *consumer = leaser->consumer;
+    uint64_t since_ns = seen->since_ns;
     mr_lease to = seen->lease;
 
     if (consumer->config.handover_ms == 0) {
@@ -252,6 +253,7 @@ static void steal(struct leaser *leaser, struct mr_seen *seen)
         consumer->stolen_count++;
         seen->is_coming = true;
         seen->asked_ns = seen->since_ns;
+        seen->since_ns = since_ns; /* C8: we are no sign of life of its owner */
     }
 }
 
@@ -471,8 +473,8 @@ void *mr_leaser_run(void *context)
                             .renew_ns = lease_ns / 3,
                             .list_ns = lease_ns / 4};
 
-    while (!atomic_load(&consumer->leaser.is_stopping)) {
-        uint32_t seen = atomic_load(&consumer->leaser.word);
+    for (uint32_t seen;
+         seen = atomic_load(&consumer->leaser.word), !atomic_load(&consumer->leaser.is_stopping);) {
         uint64_t until_ns;
 
         reap(&leaser);

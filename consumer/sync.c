@@ -377,8 +377,8 @@ void *mr_sync_run(void *context)
     uint64_t due_ns = 0;
     uint32_t pause_ms = PAUSE_LEAST_MS;
 
-    while (!atomic_load(&consumer->sync.is_stopping)) {
-        uint32_t seen = atomic_load(&consumer->sync.word);
+    for (uint32_t seen;
+         seen = atomic_load(&consumer->sync.word), !atomic_load(&consumer->sync.is_stopping);) {
         uint64_t asked = atomic_load(&consumer->sync.asked), now_ns = mr_consumer_now_ns(consumer);
         bool is_asked = asked > atomic_load(&consumer->sync.done) && pause_ms == PAUSE_LEAST_MS;
         mr_error error = {0};
