@@ -43,7 +43,7 @@ for command in "${commands[@]}"; do
     # An example's command line is understood, up to what the shell does with it.
     while read -r line; do
         line=${line##*| }
-        check "understood: $line" eval "${line%%<*} --help > /dev/null"
+        check "understood: $line" eval "${line%%[<>]*} --help > /dev/null"
     done < <(sed -nE '/^Examples/,/^Usage/s/^  (([a-z].*)?millrace .*)/\1/p' "$work/out")
 done
 
