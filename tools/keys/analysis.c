@@ -153,12 +153,25 @@ static void make_keys(struct mr_analysis *analysis, struct mr_scheme_analysis *o
     mr_hash_keys_of(batch->keys, sizeof *batch->keys, count, batch->ids);
 }
 
+/* A list after the other: each stays in the nearest memory. */
+static void add_top(struct mr_scheme_analysis *own, const struct mr_event *const *events,
+                    size_t count, const struct batch *batch)
+{
+    for (size_t i = 0; i < count; i++)
+        mr_top_add(&own->top_records, batch->ids[i], batch->keys[i], 1,
+                   batch->times_ns[i] / 1000000000);
+    for (size_t i = 0; i < count; i++)
+        mr_top_add(&own->top_bytes, batch->ids[i], batch->keys[i],
+                   batch->keys[i].size + events[i]->data.size, batch->times_ns[i] / 1000000000);
+}
+
 static void add_scheme(struct mr_analysis *analysis, struct mr_scheme_analysis *own,
                        const struct mr_event *const *events, size_t count, struct batch *batch)
 {
     bool is_recorded = false;
 
     make_keys(analysis, own, events, count, batch);
+    add_top(own, events, count, batch);
     if (mr_scheme_is_plain(&own->scheme))
         is_recorded = analysis->config.recorded_field == own->scheme.parts[0].field;
     for (size_t i = 0; i < count; i++) {
@@ -166,11 +179,8 @@ static void add_scheme(struct mr_analysis *analysis, struct mr_scheme_analysis *
         mr_hash_key place = is_recorded && events[i]->has_hash_key ? events[i]->hash_key : id;
         uint16_t cell = mr_grid_cell(&analysis->grid, place);
         uint32_t bytes = (uint32_t)(batch->keys[i].size + events[i]->data.size);
-        uint64_t second = batch->times_ns[i] / 1000000000;
 
         mr_simulation_add(own->simulation, batch->times_ns[i], cell, bytes);
-        mr_top_add(&own->top_records, id, batch->keys[i], 1, second);
-        mr_top_add(&own->top_bytes, id, batch->keys[i], bytes, second);
         mr_distinct_add(own->distinct, id);
         mr_spread_add(&own->spread, id, bytes);
         own->put_units += bytes <= PUT_UNIT_BYTES ? 1 : (bytes - 1) / PUT_UNIT_BYTES + 1;

@@ -16,6 +16,7 @@ void mr_top_init(struct mr_top *top, size_t capacity)
     top->keys = mr_alloc_zero(capacity, sizeof *top->keys);
     top->heap = mr_alloc(capacity * sizeof *top->heap);
     top->slots = mr_alloc_zero(slot_count, sizeof *top->slots);
+    top->filter = mr_alloc_zero(MR_TOP_CELLS, sizeof *top->filter);
 }
 
 void mr_top_fini(struct mr_top *top)
@@ -25,6 +26,7 @@ void mr_top_fini(struct mr_top *top)
     mr_free(top->keys);
     mr_free(top->heap);
     mr_free(top->slots);
+    mr_free(top->filter);
 }
 
 /* ---- the heap ------------------------------------------------------------------------------- */
@@ -84,6 +86,11 @@ static size_t home_of(const struct mr_top *top, mr_hash_key id)
     return (size_t)id.lo & top->slot_mask;
 }
 
+static uint64_t *cell_of(const struct mr_top *top, mr_hash_key id)
+{
+    return &top->filter[id.hi & (MR_TOP_CELLS - 1)];
+}
+
 /* Where id is, or the free slot where it would be. */
 static size_t slot_of(const struct mr_top *top, mr_hash_key id)
 {
@@ -137,6 +144,7 @@ static void count(struct mr_top_key *key, uint64_t weight, uint64_t second)
 void mr_top_add(struct mr_top *top, mr_hash_key id, mr_bytes text, uint64_t weight, uint64_t second)
 {
     size_t slot = slot_of(top, id);
+    uint64_t *cell, error;
     uint32_t index;
 
     top->sum += weight;
@@ -154,10 +162,17 @@ void mr_top_add(struct mr_top *top, mr_hash_key id, mr_bytes text, uint64_t weig
         top->slots[slot] = (struct mr_top_slot){index + 1, tag_of(id)};
         return;
     }
+    cell = cell_of(top, id);
+    if (*cell + weight < top->heap[0].weight) {
+        *cell += weight;
+        return;
+    }
     index = top->heap[0].key;
     vacate(top, slot_of(top, top->keys[index].id));
+    error = *cell; /* taken before the other key leaves its weight: it may be in the same cell */
+    *cell_of(top, top->keys[index].id) = top->keys[index].weight;
     name(&top->keys[index], id, text);
-    top->keys[index].error = top->keys[index].weight;
+    top->keys[index].weight = top->keys[index].error = error;
     count(&top->keys[index], weight, second);
     top->slots[slot_of(top, id)] = (struct mr_top_slot){index + 1, tag_of(id)};
     sink(top, 0);

@@ -1,9 +1,13 @@
 /*
- * top.h - the heaviest keys of a stream in bounded memory, with bounds of the error: Space-Saving.
+ * top.h - the heaviest keys of a stream in bounded memory, with bounds of the error: Space-Saving, with
+ * a filter before it.
  *
- * So many keys have a counter. A key without one takes over the smallest and its weight as its
- * error. So a key's true weight is between weight - error and weight, a key without a counter is at
- * most the smallest, and that is at most the sum of all weights / capacity.
+ * So many keys have a counter. The others are counted together in the cells of a filter, by their
+ * MD5. A key whose cell reaches the smallest counter takes that over, with the cell's weight as its
+ * error; the key that loses it leaves its weight in its own cell. So a key's true weight is between
+ * weight - error and weight; a key without a counter has at most what its cell has, and that is
+ * never above the smallest counter, which is at most the sum of all weights / capacity. (Plain
+ * Space-Saving is that with one cell, always full; the filter spares nearly all takeovers.)
  */
 #ifndef MR_TOOLS_KEYS_TOP_H
 #define MR_TOOLS_KEYS_TOP_H
@@ -18,6 +22,8 @@ struct mr_top_key {
     uint64_t second, in_second, peak; /* the most in one second, while it had its counter */
     uint32_t heap_place;
 };
+
+#define MR_TOP_CELLS 4096
 
 /* A key in the heap; its weight here, too, so that sinking looks nowhere else. */
 struct mr_top_place {
@@ -35,6 +41,7 @@ struct mr_top {
     struct mr_top_key *keys;
     struct mr_top_place *heap; /* of four children each, the lightest first */
     struct mr_top_slot *slots;
+    uint64_t *filter; /* [MR_TOP_CELLS] */
     uint64_t sum;
 };
 
