@@ -130,6 +130,18 @@ void mr_alarm_set(struct mr_alarms *alarms, struct mr_alarm *alarm, uint32_t aft
     pthread_mutex_unlock(&alarms->lock);
 }
 
+void mr_alarms_hurry(struct mr_alarms *alarms)
+{
+    uint64_t now = now_ns();
+
+    pthread_mutex_lock(&alarms->lock);
+    for (size_t place = 1; place <= alarms->count; place++)
+        if (alarms->heap[place]->at_ns > now) /* those that are late stay in front */
+            alarms->heap[place]->at_ns = now;
+    pthread_cond_broadcast(&alarms->is_changed);
+    pthread_mutex_unlock(&alarms->lock);
+}
+
 void mr_alarm_stop(struct mr_alarms *alarms, struct mr_alarm *alarm)
 {
     pthread_mutex_lock(&alarms->lock);

@@ -19,6 +19,8 @@ void mr_alarms_free(struct mr_alarms *alarms); /* none may be set; NULL is allow
 
 /* Rings once after so long; an alarm that is set is set anew. */
 void mr_alarm_set(struct mr_alarms *alarms, struct mr_alarm *alarm, uint32_t after_ms);
+/* Rings all that are set, now. */
+void mr_alarms_hurry(struct mr_alarms *alarms);
 /* When it returns, ring() is not running and will not be called. Not from ring(). */
 void mr_alarm_stop(struct mr_alarms *alarms, struct mr_alarm *alarm);
 

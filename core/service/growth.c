@@ -82,7 +82,7 @@ static void grow(struct mr_job *job)
     pthread_mutex_lock(&local->changing);
     mr_local_grow(local);
     pthread_mutex_unlock(&local->changing);
-    mr_alarm_set(local->alarms, &local->grower, LOOK_EVERY_MS);
+    mr_local_alarm(local, &local->grower, LOOK_EVERY_MS);
 }
 
 static void ring(struct mr_alarm *alarm)
@@ -98,5 +98,5 @@ void mr_local_growth_start(struct mr_local *local)
 {
     local->grower.ring = ring;
     local->growth.run = grow;
-    mr_alarm_set(local->alarms, &local->grower, LOOK_EVERY_MS);
+    mr_local_alarm(local, &local->grower, LOOK_EVERY_MS);
 }

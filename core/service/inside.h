@@ -19,6 +19,7 @@
 #include "os/thread.h"
 #include "service/access.h"
 #include "service/alarm.h"
+#include "service/meter.h"
 #include "service/service.h"
 #include "stream/stream.h"
 
@@ -105,6 +106,7 @@ struct mr_local {
     struct mr_table by_name; /* struct mr_local_stream */
     struct mr_commitment commitment;
     struct mr_bucket calls[MR_ACTION_COUNT];
+    struct mr_meter meter;
     _Atomic uint64_t spread; /* places of records without a key */
 
     struct {
@@ -173,6 +175,9 @@ enum mr_status_kind mr_phase_at(const struct mr_phase *phase, int64_t now_ms);
 /* A DELETING that is over. */
 bool mr_phase_is_gone(const struct mr_phase *phase, int64_t now_ms);
 struct mr_phase mr_phase_begin(const struct mr_local *local, enum mr_status_kind kind);
+
+/* Rings after so much of the service's time. */
+void mr_local_alarm(struct mr_local *local, struct mr_alarm *alarm, uint32_t after_ms);
 
 /* Hold `lock`. NULL: there is none, or no more. */
 struct mr_local_stream *mr_local_find(struct mr_local *local, const char *name);

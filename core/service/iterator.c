@@ -248,6 +248,22 @@ static void answer_end(struct mr_local *local, struct mr_call *call, const struc
     response->millis_behind_latest = MR_NUMBER(behind_ms > 0 ? behind_ms : 0);
 }
 
+static void count_reading(struct mr_local *local, const struct mr_token *token,
+                          const struct reading *reading)
+{
+    const struct mr_api_get_records_response *response = reading->call->response;
+    struct mr_stream_meter *meter = mr_meter_begin(&local->meter, token->stream);
+    uint64_t *stream = mr_meter_stream(meter), *shard = mr_meter_shard(meter, token->shard);
+
+    stream[MR_STREAM_GET_RECORDS_SUCCESS]++;
+    stream[MR_STREAM_GET_RECORDS_BYTES] += reading->charged;
+    stream[MR_STREAM_GET_RECORDS_RECORDS] += reading->count;
+    shard[MR_SHARD_OUTGOING_BYTES] += reading->charged;
+    shard[MR_SHARD_OUTGOING_RECORDS] += reading->count;
+    shard[MR_SHARD_ITERATOR_AGE] = (uint64_t)response->millis_behind_latest.value;
+    mr_meter_end(&local->meter);
+}
+
 static void answer_records(struct mr_local *local, struct reading *reading, struct mr_token *token)
 {
     struct mr_api_get_records_response *response = reading->call->response;
@@ -295,6 +311,9 @@ static bool admit(struct mr_local *local, struct mr_call *call, const struct mr_
 
     if (mr_reader_admit(reader, NULL) == MR_OK)
         return true;
+    mr_meter_shard(mr_meter_begin(&local->meter, token->stream),
+                   token->shard)[MR_SHARD_READ_EXCEEDED]++;
+    mr_meter_end(&local->meter);
     mr_shard_format(token->shard, shard);
     return mr_refuse(call, MR_EXCEPTION_THROUGHPUT_EXCEEDED,
                      "Rate exceeded for shard %s in stream %s under account %s.", shard,
@@ -333,6 +352,8 @@ void mr_do_get_records(struct mr_local *local, struct mr_call *call)
             mr_refuse_status(local, call, token.stream, status, &error);
         else
             answer_records(local, &reading, &token);
+        if (!call->refusal.type)
+            count_reading(local, &token, &reading);
     }
     mr_reader_close(reading.reader);
 }

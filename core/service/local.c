@@ -128,6 +128,39 @@ static void ring_sweeper(struct mr_alarm *alarm)
         (struct mr_local *)(void *)((char *)alarm - offsetof(struct mr_local, sweeper)));
 }
 
+/* ---- figures and time --------------------------------------------------------------------- */
+
+static bool has_shard(void *context, const char *stream, mr_shard_id shard)
+{
+    struct mr_local *local = context;
+    struct mr_shard_view view;
+
+    return mr_shard_look(local->engine, stream, shard, &view, NULL) == MR_OK;
+}
+
+const struct mr_figures *mr_service_local_figures(struct mr_service *service,
+                                                  struct mr_arena *arena)
+{
+    struct mr_local *local = local_of(service);
+
+    return mr_meter_read(&local->meter, arena, has_shard, local);
+}
+
+void mr_local_alarm(struct mr_local *local, struct mr_alarm *alarm, uint32_t after_ms)
+{
+    uint32_t rate = local->clock->rate ? local->clock->rate : 1;
+
+    mr_alarm_set(local->alarms, alarm, after_ms / rate + (after_ms % rate != 0));
+}
+
+void mr_service_local_hurry(struct mr_service *service)
+{
+    struct mr_local *local = local_of(service);
+
+    mr_alarms_hurry(local->alarms);
+    mr_local_sweep_soon(local);
+}
+
 /* ---- open and close ----------------------------------------------------------------------- */
 
 static bool take_key(void *context, const char *name, mr_bytes value, uint64_t version)
@@ -173,6 +206,7 @@ static void free_local(struct mr_local *local)
     pthread_mutex_destroy(&local->subscriptions.lock);
     pthread_mutex_destroy(&local->parked.lock);
     pthread_rwlock_destroy(&local->lock);
+    mr_meter_fini(&local->meter);
     mr_free(local);
 }
 
@@ -222,6 +256,7 @@ mr_status mr_service_local_open(struct mr_service **service, mr_engine *engine,
     pthread_mutex_init(&local->subscriptions.lock, NULL);
     pthread_mutex_init(&local->parked.lock, NULL);
     pthread_rwlock_init(&local->lock, NULL);
+    mr_meter_init(&local->meter);
     local->sweeper.ring = ring_sweeper;
     local->sweep.run = sweep;
     status = open_key(local, error);

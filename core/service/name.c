@@ -151,6 +151,33 @@ bool mr_name_stream(struct mr_local *local, struct mr_call *call, mr_bytes name,
     return true;
 }
 
+/* In the order in which it is looked for; an iterator and a list's token know theirs. */
+void mr_service_local_stream_of(struct mr_service *service, enum mr_action action,
+                                const void *request, char name[MR_NAME_BYTES_MAX + 1])
+{
+    static const char *const names[] = {"StreamName",  "StreamARN",     "ConsumerARN",
+                                        "ResourceARN", "ShardIterator", "NextToken"};
+    const struct mr_shape *shape = &mr_shapes[mr_actions[action].request];
+    struct mr_named named = {.name = ""};
+    struct mr_token token;
+
+    name[0] = 0;
+    for (size_t n = 0; n < sizeof names / sizeof *names && !name[0]; n++)
+        for (size_t i = 0; i < shape->member_count; i++) {
+            mr_bytes text;
+
+            if (strcmp(shape->members[i].name, names[n]) != 0)
+                continue;
+            text = *(const mr_bytes *)mr_member_at(request, i);
+            if (n == 0 && text.data)
+                copy_name(name, MR_NAME_BYTES_MAX + 1, text);
+            else if (n < 4 && text.data && read_arn(text, &named))
+                memcpy(name, named.name, sizeof named.name);
+            else if (text.data && mr_token_open((struct mr_local *)(void *)service, text, &token))
+                memcpy(name, token.stream, sizeof token.stream);
+        }
+}
+
 static mr_bytes region_of(const struct mr_local *local, const struct mr_call *call)
 {
     return call->region.data && call->region.size < 33 ? call->region : mr_text(local->region);

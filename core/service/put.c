@@ -182,10 +182,46 @@ static void answer_many(struct mr_call *call, const struct put *put)
         response->encryption_type = mr_text("KMS");
 }
 
+static void count(const struct put *put)
+{
+    const bool is_one = put->call->action == MR_ACTION_PUT_RECORD;
+    struct mr_stream_meter *meter = mr_meter_begin(&put->local->meter, put->stream);
+    uint64_t *stream = mr_meter_stream(meter);
+    uint64_t good_count = 0, throttled_count = 0, good_bytes = 0;
+
+    for (size_t i = 0; i < put->count; i++) {
+        const mr_put_result *result = &put->results[i];
+        uint64_t bytes = put->puts[i].data.size + put->puts[i].partition_key.size, *shard;
+
+        if (result->status && result->status != MR_THROTTLED)
+            continue; /* it has no shard */
+        shard = mr_meter_shard(meter, result->sequence.shard);
+        if (result->status) {
+            shard[MR_SHARD_WRITE_EXCEEDED]++;
+            throttled_count++;
+            continue;
+        }
+        shard[MR_SHARD_INCOMING_RECORDS]++;
+        shard[MR_SHARD_INCOMING_BYTES] += bytes;
+        good_bytes += bytes;
+        good_count++;
+    }
+    stream[is_one ? MR_STREAM_PUT_RECORD_BYTES : MR_STREAM_PUT_RECORDS_BYTES] += good_bytes;
+    stream[is_one ? MR_STREAM_PUT_RECORD_SUCCESS : MR_STREAM_PUT_RECORDS_SUCCESS] += good_count > 0;
+    if (!is_one) {
+        stream[MR_STREAM_PUT_RECORDS_TOTAL] += put->count;
+        stream[MR_STREAM_PUT_RECORDS_GOOD] += good_count;
+        stream[MR_STREAM_PUT_RECORDS_FAILED] += put->count - good_count;
+        stream[MR_STREAM_PUT_RECORDS_THROTTLED] += throttled_count;
+    }
+    mr_meter_end(&put->local->meter);
+}
+
 static void answer(struct mr_job *job)
 {
     struct mr_call *call = (struct mr_call *)(void *)((char *)job - offsetof(struct mr_call, job));
 
+    count(call->work);
     if (call->action == MR_ACTION_PUT_RECORD)
         answer_one(call, call->work);
     else

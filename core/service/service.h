@@ -224,6 +224,49 @@ struct mr_subscription {
 bool mr_request_check(enum mr_action action, const void *request, struct mr_arena *arena,
                       struct mr_refusal *refusal);
 
+/* ---- figures ------------------------------------------------------------------------------ */
+
+enum mr_figure_kind {
+    MR_FIGURE_COUNT, /* only grows */
+    MR_FIGURE_AGE,   /* milliseconds, as last seen */
+};
+
+enum mr_shard_figure {
+#define SHARD_FIGURE(NAME, ...) MR_SHARD_##NAME,
+#include "service/figures.def"
+    MR_SHARD_FIGURE_COUNT,
+};
+
+enum mr_stream_figure {
+#define STREAM_FIGURE(NAME, ...) MR_STREAM_##NAME,
+#include "service/figures.def"
+    MR_STREAM_FIGURE_COUNT,
+};
+
+enum mr_consumer_figure {
+#define CONSUMER_FIGURE(NAME, ...) MR_CONSUMER_##NAME,
+#include "service/figures.def"
+    MR_CONSUMER_FIGURE_COUNT,
+};
+
+/* Whose calls were counted; each begins at 0 when the service is opened. */
+struct mr_figures {
+    struct mr_stream_figures {
+        char name[MR_NAME_BYTES_MAX + 1];
+        uint64_t values[MR_STREAM_FIGURE_COUNT];
+        struct mr_shard_figures {
+            mr_shard_id id;
+            uint64_t values[MR_SHARD_FIGURE_COUNT];
+        } * shards;
+        struct mr_consumer_figures {
+            char name[MR_NAME_BYTES_MAX + 1];
+            uint64_t values[MR_CONSUMER_FIGURE_COUNT];
+        } * consumers;
+        size_t shard_count, consumer_count;
+    } * streams;
+    size_t stream_count;
+};
+
 /* ---- local -------------------------------------------------------------------------------- */
 
 struct mr_service_config {
@@ -254,5 +297,16 @@ struct mr_service_config {
 /* Over an engine, which must outlive it and have no other user of its streams. */
 mr_status mr_service_local_open(struct mr_service **service, mr_engine *engine,
                                 const struct mr_service_config *config, mr_error *error);
+
+/* What a local service has counted, as of now; in the arena. Any thread. */
+const struct mr_figures *mr_service_local_figures(struct mr_service *service,
+                                                  struct mr_arena *arena);
+
+/* The clock was set ahead: what is due by now is done now. */
+void mr_service_local_hurry(struct mr_service *service);
+
+/* The stream that a call is about, if its request says so in any way that it may: "" if not. */
+void mr_service_local_stream_of(struct mr_service *service, enum mr_action action,
+                                const void *request, char name[MR_NAME_BYTES_MAX + 1]);
 
 #endif

@@ -573,6 +573,8 @@ static mr_status do_due(struct mr_local *local, const struct due *due)
         mr_local_free(mr_table_remove(&local->by_name, mr_text(due->stream)));
     }
     pthread_rwlock_unlock(&local->lock);
+    if (!due->consumer[0])
+        mr_meter_forget(&local->meter, due->stream);
     return MR_OK;
 }
 
@@ -586,8 +588,8 @@ void mr_local_sweep(struct mr_local *local)
         status = do_due(local, &due);
     now_ms = mr_local_now_ms(local);
     if (status) /* the disk is full or broken: what was to go stays as good as gone */
-        mr_alarm_set(local->alarms, &local->sweeper, AGAIN_MS);
+        mr_local_alarm(local, &local->sweeper, AGAIN_MS);
     else if (next_ms != INT64_MAX)
-        mr_alarm_set(local->alarms, &local->sweeper,
-                     next_ms > now_ms ? (uint32_t)(next_ms - now_ms) + 1 : 1);
+        mr_local_alarm(local, &local->sweeper,
+                       next_ms > now_ms ? (uint32_t)(next_ms - now_ms) + 1 : 1);
 }

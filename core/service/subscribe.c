@@ -151,6 +151,23 @@ static void make_last(struct mr_local_subscription *subscription)
     subscription->is_last = true;
 }
 
+static void count_event(struct mr_local_subscription *subscription, uint64_t bytes)
+{
+    const struct mr_api_subscribe_to_shard_event *event = &subscription->event;
+    struct mr_meter *meter = &subscription->local->meter;
+    struct mr_stream_meter *stream = mr_meter_begin(meter, subscription->named.name);
+    uint64_t *consumer = mr_meter_consumer(stream, subscription->named.consumer);
+    uint64_t *shard = mr_meter_shard(stream, subscription->shard);
+
+    consumer[MR_CONSUMER_EVENT_SUCCESS]++;
+    consumer[MR_CONSUMER_EVENT_BYTES] += bytes;
+    consumer[MR_CONSUMER_EVENT_RECORDS] += event->records_count;
+    consumer[MR_CONSUMER_EVENT_BEHIND] = (uint64_t)event->millis_behind_latest.value;
+    shard[MR_SHARD_OUTGOING_BYTES] += bytes;
+    shard[MR_SHARD_OUTGOING_RECORDS] += event->records_count;
+    mr_meter_end(meter);
+}
+
 /* An event of what is left of the batch, as much as an event holds. */
 static enum fetched make_event(struct mr_local_subscription *subscription, bool is_encrypted)
 {
@@ -186,6 +203,7 @@ static enum fetched make_event(struct mr_local_subscription *subscription, bool 
     if (subscription->local->config.limit_fan_out)
         mr_bucket_charge(&subscription->bytes, now_ns(subscription->local), BYTES_PER_S, bytes);
     subscription->event_ns = now_ns(subscription->local);
+    count_event(subscription, bytes);
     return FETCHED_EVENT;
 }
 
@@ -257,7 +275,7 @@ static bool wait_for_more(struct mr_local_subscription *subscription)
     subscription->is_rung = false;
     if (waits) {
         subscription->stage = WAITING;
-        mr_alarm_set(subscription->local->alarms, &subscription->alarm, patience_ms(subscription));
+        mr_local_alarm(subscription->local, &subscription->alarm, patience_ms(subscription));
         pthread_cond_broadcast(&subscription->is_quiet);
     }
     pthread_mutex_unlock(&subscription->lock);
@@ -411,6 +429,13 @@ static bool put_on(struct mr_local *local, struct mr_call *call,
                      local->account, subscription->named.name, shard, subscription->named.consumer);
 }
 
+static void count_subscription(struct mr_local *local, const struct mr_named *named,
+                               enum mr_consumer_figure figure)
+{
+    mr_meter_consumer(mr_meter_begin(&local->meter, named->name), named->consumer)[figure]++;
+    mr_meter_end(&local->meter);
+}
+
 static void begin(struct mr_local *local, struct mr_call *call, const struct mr_named *named,
                   const struct mr_local_stream *stream, const struct mr_local_consumer *consumer,
                   mr_reader *reader, mr_shard_id shard)
@@ -434,8 +459,10 @@ static void begin(struct mr_local *local, struct mr_call *call, const struct mr_
     pthread_cond_init(&subscription->is_quiet, NULL);
     if (put_on(local, call, subscription)) {
         call->subscription = &subscription->subscription;
+        count_subscription(local, named, MR_CONSUMER_SUBSCRIBE_SUCCESS);
         return;
     }
+    count_subscription(local, named, MR_CONSUMER_SUBSCRIBE_EXCEEDED);
     mr_reader_close(reader);
     pthread_cond_destroy(&subscription->is_quiet);
     pthread_mutex_destroy(&subscription->lock);
