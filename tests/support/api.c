@@ -102,7 +102,7 @@ struct api *api_open(void)
     snprintf(api->directory, sizeof api->directory, "%s/api.XXXXXX",
              temporary ? temporary : "/tmp");
     mr_check(mkdtemp(api->directory));
-    api->clock = (struct mr_clock){wall_ms, monotonic_ns};
+    api->clock = (struct mr_clock){.wall_ms = wall_ms, .monotonic_ns = monotonic_ns};
     api->began_ms = mr_clock_real()->wall_ms(mr_clock_real());
     api->advance_ms = 1000;
     api->text = MR_PACK((size_t)256 << 20);
