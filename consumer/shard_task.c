@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define PAUSE_MS 1000 /* of a processor that failed */
-#define PAUSE_LEAST_MS 50
+#define PAUSE_LEAST_MS 50u
 #define PAUSE_MOST_MS 5000
 
 static void run(struct mr_pool_job *job);

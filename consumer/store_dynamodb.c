@@ -333,6 +333,7 @@ static mr_status look_at_table(struct dynamodb *dynamodb, bool *is_active, mr_er
 
 static mr_status open_table(struct dynamodb *dynamodb, mr_error *error)
 {
+    _Atomic uint32_t never = 0; /* changes: so it is slept on */
     bool is_active;
     mr_status status = look_at_table(dynamodb, &is_active, error);
 
@@ -341,7 +342,7 @@ static mr_status open_table(struct dynamodb *dynamodb, mr_error *error)
         is_active = false;
     }
     for (int i = 0; !status && !is_active && i < ACTIVE_TRIES; i++) {
-        mr_word_wait(&(_Atomic uint32_t){0}, 0, i == 0 ? 1 : ACTIVE_MS);
+        mr_word_wait(&never, 0, i == 0 ? 1 : ACTIVE_MS);
         status = look_at_table(dynamodb, &is_active, error);
     }
     if (!status && !is_active)

@@ -406,6 +406,14 @@ static void a_processor_that_fails_begins_again_at_its_checkpoint(void **state)
     assert_int_equal(came, 1);
 }
 
+/* For what nobody wakes us. */
+static void look_again_soon(void)
+{
+    _Atomic uint32_t never = 0;
+
+    mr_word_wait(&never, 0, 2);
+}
+
 /* ---- leases ------------------------------------------------------------------------------- */
 
 static uint32_t count_open(struct worker *worker)
@@ -422,7 +430,7 @@ static void wait_shares(struct worker **workers, const uint32_t *shares, size_t 
 {
     for (size_t i = 0; i < count; i++)
         while (count_open(workers[i]) != shares[i])
-            mr_word_wait(&(_Atomic uint32_t){0}, 0, 2);
+            look_again_soon();
 }
 
 /* C7 */
@@ -486,7 +494,7 @@ static void a_dead_workers_shards_are_taken_within_one_and_a_half_lease_times(vo
     atomic_store(&workers[0]->store.is_away, true);
     died_ns = clock->monotonic_ns(clock);
     while (count_open(workers[1]) < 4)
-        mr_word_wait(&(_Atomic uint32_t){0}, 0, 2);
+        look_again_soon();
     ms = (clock->monotonic_ns(clock) - died_ns) / 1000000;
     worker_kill(workers[0]);
     consumer_world_put(world, &random_numbers, 500);
@@ -511,12 +519,12 @@ static void a_stale_worker_can_never_checkpoint(void **state)
     atomic_store(&workers[0]->store.is_away, true); /* no renewals */
     workers[1] = worker_start(world, "b");
     while (count_open(workers[1]) < 4)
-        mr_word_wait(&(_Atomic uint32_t){0}, 0, 2);
+        look_again_soon();
     consumer_world_wait_all(world);
     atomic_store(&workers[0]->store.is_away, false);
     workers[0]->hold_shard = MR_NO_SHARD; /* it wakes, and wants to checkpoint */
     while (atomic_load(&workers[0]->fenced_count) == 0)
-        mr_word_wait(&(_Atomic uint32_t){0}, 0, 2);
+        look_again_soon();
     worker_stop(workers[0]);
     worker_stop(workers[1]);
     consumer_world_check(world);

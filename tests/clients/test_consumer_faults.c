@@ -73,7 +73,8 @@ static void reshard(struct consumer_world *world)
         return;
     }
     for (k = 0; k < open.count; k++)
-        if (mr_hash_key_equal(mr_hash_key_next(open.shards[i].last_key), open.shards[k].first_key))
+        if (mr_hash_key_below(open.shards[i].last_key, open.shards[k].first_key) &&
+            mr_hash_key_equal(mr_hash_key_next(open.shards[i].last_key), open.shards[k].first_key))
             break;
     if (k < open.count)
         must(mr_shard_merge(world->engine, WORLD_STREAM, open.shards[i].id, open.shards[k].id, NULL,

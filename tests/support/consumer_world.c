@@ -276,7 +276,8 @@ struct audit {
     uint32_t batches;
 };
 
-static void wrong(struct consumer_world *world, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void wrong(struct consumer_world *world,
+                                                        const char *format, ...)
 {
     va_list arguments;
 

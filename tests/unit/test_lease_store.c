@@ -1,10 +1,11 @@
 /*
  * Lease stores keep the promises of struct mr_lease_store, all in the same way: in memory, in an
- * engine, in an SQLite file; and what they keep comes back from bytes and from rows that somebody
+ * engine, in an SQLite file, and where MR_DYNAMODB names an endpoint in DynamoDB; and what they keep comes back from bytes and from rows that somebody
  * edited only as it was.
  */
 #include "dynamo_item.h"
 #include "lease.h"
+#include "millrace-remote.h"
 #include "support/seed.h"
 
 #include "base/memory.h"
@@ -25,12 +26,14 @@
 
 /* ---- the stores --------------------------------------------------------------------------- */
 
-enum { MEMORY, ENGINE, FILE_STORE, STORE_COUNT };
+enum { MEMORY, ENGINE, FILE_STORE, DYNAMODB, STORE_MAX };
 
 struct world {
     char directory[200], path[220];
     mr_engine *engine;
-    mr_lease_store *stores[STORE_COUNT];
+    mr_lease_store *stores[STORE_MAX];
+    int store_count;
+    mr_poster *poster;
 };
 
 static void must(mr_status status, const mr_error *error)
@@ -48,17 +51,22 @@ static void open_stores(struct world *world, const char *application)
          &error);
     must(mr_lease_store_file(&world->stores[FILE_STORE], world->path, STREAM, application, &error),
          &error);
+    if (!world->poster)
+        return;
+    must(mr_lease_store_dynamodb(&world->stores[DYNAMODB], world->poster, application, &error),
+         &error);
 }
 
 static void close_stores(struct world *world)
 {
-    for (int i = 0; i < STORE_COUNT; i++)
+    for (int i = 0; i < world->store_count; i++)
         mr_lease_store_close(world->stores[i]);
 }
 
 static int open_world(void **state)
 {
     struct mr_engine_config config = MR_ENGINE_CONFIG_DEFAULT;
+    struct mr_remote_config remote = MR_REMOTE_CONFIG_DEFAULT;
     struct world *world = mr_new(struct world);
     const char *temporary = getenv("TMPDIR");
     mr_error error;
@@ -71,6 +79,12 @@ static int open_world(void **state)
     config.journal_bytes = (uint64_t)32 << 20;
     must(mr_engine_open(&world->engine, world->directory, &config, &error), &error);
     must(mr_stream_create(world->engine, STREAM, 1, &error), &error);
+    world->store_count = DYNAMODB;
+    remote.endpoint = getenv("MR_DYNAMODB");
+    if (remote.endpoint) {
+        must(mr_poster_connect(&world->poster, &remote, "dynamodb", &error), &error);
+        world->store_count++;
+    }
     open_stores(world, "app");
     *state = world;
     return 0;
@@ -82,6 +96,7 @@ static int close_world(void **state)
     char command[300];
 
     close_stores(world);
+    mr_poster_close(world->poster);
     mr_engine_close(world->engine);
     snprintf(command, sizeof command, "rm -rf '%s'", world->directory);
     assert_int_equal(system(command), 0);
@@ -171,7 +186,7 @@ static void what_is_written_is_read(void **state)
     struct world *world = *state;
     mr_error error;
 
-    for (int i = 0; i < STORE_COUNT; i++) {
+    for (int i = 0; i < world->store_count; i++) {
         mr_lease_store *store = world->stores[i];
 
         for (int tries = 0; tries < 50; tries++) {
@@ -198,7 +213,7 @@ static void only_who_knows_the_counter_changes_a_lease(void **state)
     struct world *world = *state;
     mr_error error;
 
-    for (int i = 0; i < STORE_COUNT; i++) {
+    for (int i = 0; i < world->store_count; i++) {
         mr_lease_store *store = world->stores[i];
         mr_lease lease = random_lease(5), stale = lease, next = lease, got;
 
@@ -248,7 +263,7 @@ static void of_many_at_once_one_wins(void **state)
     struct world *world = *state;
     mr_error error;
 
-    for (int i = 0; i < STORE_COUNT; i++) {
+    for (int i = 0; i < world->store_count; i++) {
         mr_lease_store *store = world->stores[i], *other = NULL;
         struct race races[4];
         pthread_t threads[4];
@@ -288,7 +303,7 @@ static void applications_are_apart_and_have_names(void **state)
     mr_error error;
 
     open_stores(&other, "app.2");
-    for (int i = ENGINE; i < STORE_COUNT; i++) {
+    for (int i = ENGINE; i < world->store_count; i++) {
         mr_lease_store *first = world->stores[i], *second = other.stores[i];
 
         must(first->create(first, &lease, &error), &error);
