@@ -116,6 +116,54 @@ static bool take_plain(const uint8_t **at, const uint8_t *end, mr_bytes *text)
     return *at < end;
 }
 
+/* What a letter behind a backslash means; 0: this is not the place to know. */
+static uint8_t meaning_of(uint8_t letter)
+{
+    switch (letter) {
+    case '"':
+    case '\\':
+    case '/':
+        return letter;
+    case 'n':
+        return '\n';
+    case 't':
+        return '\t';
+    case 'r':
+        return '\r';
+    default:
+        return 0;
+    }
+}
+
+/* Text up to its quote, in one pass also where it is JSON itself and full of backslashes. */
+static bool take_data(const uint8_t **at, const uint8_t *end, struct mr_line_reader *reader,
+                      mr_bytes *data)
+{
+    const uint8_t *from = *at;
+    uint8_t *start, *out;
+
+    if (!take_plain(at, end, data))
+        return false;
+    if (**at == '"')
+        return true;
+    start = out = mr_arena_reserve(reader->arena, (size_t)(end - from));
+    for (; from < end && *from != '"'; from++) {
+        uint8_t byte = *from;
+
+        if (byte == '\\' && end - from > 1)
+            byte = meaning_of(*++from);
+        else if (byte == '\\' || byte < 0x20 || byte >= 0x80)
+            byte = 0;
+        if (byte == 0)
+            return false;
+        *out++ = byte;
+    }
+    *data = (mr_bytes){start, (size_t)(out - start)};
+    mr_arena_keep(reader->arena, data->size);
+    *at = from;
+    return from < end;
+}
+
 static bool is_digit(uint8_t byte)
 {
     return byte >= '0' && byte <= '9';
@@ -153,7 +201,7 @@ static bool read_own(struct mr_event *event, struct mr_line_reader *reader, mr_b
     event->has_hash_key = false;
     return TAKE("{\"time\":\"") && take_time(&at, end, reader, &event->time_ms) &&
            TAKE("\",\"key\":\"") && take_plain(&at, end, &event->key) && TAKE("\",\"data\":\"") &&
-           take_plain(&at, end, &event->data) && TAKE("\"}") && at == end;
+           take_data(&at, end, reader, &event->data) && TAKE("\"}") && at == end;
 }
 
 /* ---- any lines ------------------------------------------------------------------------------- */
