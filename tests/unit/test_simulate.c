@@ -84,12 +84,12 @@ static size_t make(struct mr_random *random, struct event *events, size_t count)
 {
     mr_hash_key hot = {mr_random_next(random), mr_random_next(random)};
     uint64_t time_ns = mr_random_below(random, 3000000000);
-    uint64_t gap_ns = 1000000 << mr_random_below(random, 8);
+    uint64_t gap_ns = UINT64_C(1000000) << mr_random_below(random, 8);
 
     for (size_t i = 0; i < count; i++) {
         if (mr_random_below(random, 400) == 0) {
             time_ns += mr_random_below(random, UINT64_C(5000000000));
-            gap_ns = 1000000 << mr_random_below(random, 8);
+            gap_ns = UINT64_C(1000000) << mr_random_below(random, 8);
         }
         time_ns += mr_random_below(random, gap_ns);
         events[i] = (struct event){

@@ -32,7 +32,7 @@ double mr_cost_provisioned(const struct mr_traffic *traffic, uint32_t shard_coun
 
     cost += traffic->put_units_per_s * MONTH_S / 1e6 * put_units;
     cost += (double)traffic->fan_out * (shard_hours * fan_out_shard_hour + month_gb * fan_out_gb);
-    if (traffic->retention_hours > DAY_HOURS)
+    if ((double)traffic->retention_hours > DAY_HOURS)
         cost += shard_hours * retention_shard_hour;
     return cost + long_retention(traffic);
 }

@@ -130,7 +130,8 @@ static void walk_division(struct mr_simulation *simulation, size_t index)
     struct division *division = &simulation->divisions[index];
     struct held *held = &simulation->held;
 
-    if (division->followed_count <= FILTER_MAX) {
+    if (division->followed_count <= FILTER_MAX &&
+        2 * division->followed_count <= simulation->grid->divisions[index].shard_count) {
         for (size_t i = 0; i < division->followed_count; i++)
             walk_shard(simulation, index, division->followed[i], held);
         return;
