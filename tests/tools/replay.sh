@@ -78,6 +78,7 @@ check "times that go back are counted" [ "$(member backward_count < "$work/out")
 check "and said" says '1 times go backwards'
 check "in the file's order" [ "$(millrace tail paced | tr '\n' ' ')" = "1 2 back 3 " ]
 millrace record paced -q > "$work/paced.rec"
+# shellcheck disable=SC2016 # of awk
 check "no record came before its moment" awk -F '[":.Z]' '
     { at[NR] = $7 * 1000 + $8 }
     END { span = (at[4] - at[1] + 60000) % 60000; exit !(span >= 590) }' "$work/paced.rec"
