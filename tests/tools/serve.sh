@@ -116,8 +116,9 @@ every_operation() { # NAME
         "{$s,\"EncryptionType\":\"KMS\",\"KeyId\":\"alias/aws/kinesis\"}"
     check "$1: StopStreamEncryption" silent StopStreamEncryption \
         "{$s,\"EncryptionType\":\"KMS\",\"KeyId\":\"alias/aws/kinesis\"}"
-    check "$1: PutResourcePolicy" silent PutResourcePolicy "{$r,\"Policy\":\"{}\"}"
-    check "$1: GetResourcePolicy" does '"Policy":"{}"' GetResourcePolicy "{$r}"
+    check "$1: PutResourcePolicy" silent PutResourcePolicy \
+        "{$r,\"Policy\":\"{\\\"Version\\\":\\\"2012-10-17\\\",\\\"Statement\\\":[]}\"}"
+    check "$1: GetResourcePolicy" does 2012-10-17 GetResourcePolicy "{$r}"
     check "$1: DeleteResourcePolicy" silent DeleteResourcePolicy "{$r}"
     check "$1: SplitShard" silent SplitShard \
         "{$s,\"ShardToSplit\":\"shardId-000000000000\",\"NewStartingHashKey\":\"85070591730234615865843651857942052864\"}"
