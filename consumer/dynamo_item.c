@@ -263,26 +263,6 @@ static void put_number(struct writing *writing, const char *name, uint64_t numbe
     end(writing);
 }
 
-static void put_shards(struct writing *writing, const char *name, const mr_shard_id shards[2])
-{
-    char text[MR_SHARD_TEXT_BYTES];
-
-    if (shards[0] == MR_NO_SHARD && shards[1] == MR_NO_SHARD)
-        return; /* a set is never empty */
-    begin(writing, name);
-    mr_item_write_text(writing->out, "{\"SS\":[");
-    for (int i = 0, count = 0; i < 2; i++) {
-        if (shards[i] == MR_NO_SHARD)
-            continue;
-        if (count++ > 0)
-            mr_pack_u8(writing->out, ',');
-        mr_shard_format(shards[i], text);
-        mr_item_write_string(writing->out, text);
-    }
-    mr_item_write_text(writing->out, "]}");
-    end(writing);
-}
-
 static void drop(struct writing *writing, const char *name)
 {
     if (!writing->is_update)
@@ -301,6 +281,28 @@ static void put_or_drop(struct writing *writing, const char *name, const char *t
         drop(writing, name);
 }
 
+static void put_shards(struct writing *writing, const char *name, const mr_shard_id shards[2])
+{
+    char text[MR_SHARD_TEXT_BYTES];
+
+    if (shards[0] == MR_NO_SHARD && shards[1] == MR_NO_SHARD) {
+        drop(writing, name); /* a set is never empty */
+        return;
+    }
+    begin(writing, name);
+    mr_item_write_text(writing->out, "{\"SS\":[");
+    for (int i = 0, count = 0; i < 2; i++) {
+        if (shards[i] == MR_NO_SHARD)
+            continue;
+        if (count++ > 0)
+            mr_pack_u8(writing->out, ',');
+        mr_shard_format(shards[i], text);
+        mr_item_write_string(writing->out, text);
+    }
+    mr_item_write_text(writing->out, "]}");
+    end(writing);
+}
+
 /* What changes during a lease's life. */
 static void put_changing(struct writing *writing, const mr_lease *lease)
 {
@@ -316,6 +318,29 @@ static void put_changing(struct writing *writing, const mr_lease *lease)
     put_shards(writing, "childShardIds", lease->children);
     if (lease->began_ms > 0)
         put_number(writing, "beganAtMillis", (uint64_t)lease->began_ms);
+    else
+        drop(writing, "beganAtMillis");
+}
+
+/* Where its shard comes from and what it covers. */
+static void put_origin(struct writing *writing, const mr_lease *lease)
+{
+    char first[MR_HASH_KEY_TEXT_BYTES] = "", last[MR_HASH_KEY_TEXT_BYTES] = "";
+
+    if (lease->has_range) {
+        mr_hash_key_format(lease->first_key, first);
+        mr_hash_key_format(lease->last_key, last);
+    }
+    put_shards(writing, "parentShardId", lease->parents);
+    put_or_drop(writing, "startingHashKey", first);
+    put_or_drop(writing, "endingHashKey", last);
+}
+
+static bool has_same_origin(const mr_lease *a, const mr_lease *b)
+{
+    return memcmp(a->parents, b->parents, sizeof a->parents) == 0 && a->has_range == b->has_range &&
+           memcmp(&a->first_key, &b->first_key, sizeof a->first_key) == 0 &&
+           memcmp(&a->last_key, &b->last_key, sizeof a->last_key) == 0;
 }
 
 void mr_item_write_key(struct mr_pack *out, mr_shard_id shard)
@@ -331,20 +356,13 @@ void mr_item_write_key(struct mr_pack *out, mr_shard_id shard)
 void mr_item_write(struct mr_pack *out, const mr_lease *lease)
 {
     struct writing writing = {.out = out};
-    char text[MR_HASH_KEY_TEXT_BYTES > MR_SHARD_TEXT_BYTES ? MR_HASH_KEY_TEXT_BYTES
-                                                           : MR_SHARD_TEXT_BYTES];
+    char text[MR_SHARD_TEXT_BYTES];
 
     mr_pack_u8(out, '{');
     mr_shard_format(lease->shard, text);
     put_text(&writing, "leaseKey", text);
     put_changing(&writing, lease);
-    put_shards(&writing, "parentShardId", lease->parents);
-    if (lease->has_range) {
-        mr_hash_key_format(lease->first_key, text);
-        put_text(&writing, "startingHashKey", text);
-        mr_hash_key_format(lease->last_key, text);
-        put_text(&writing, "endingHashKey", text);
-    }
+    put_origin(&writing, lease);
     mr_pack_u8(out, '}');
 }
 
@@ -354,6 +372,8 @@ void mr_item_write_updates(struct mr_pack *out, const mr_lease *from, const mr_l
 
     mr_pack_u8(out, '{');
     put_changing(&writing, to);
+    if (!has_same_origin(from, to))
+        put_origin(&writing, to);
     if (mr_mark_compare(&from->checkpoint, &to->checkpoint) != 0) {
         /* The first half of a checkpoint in two, that this one is ahead of. */
         drop(&writing, "pendingCheckpoint");

@@ -159,6 +159,8 @@ for scheme in http https; do
 done
 stop TERM
 
+run leases "$here/leases.sh"
+
 passed=$(grep -c '^ok' "$work/all") failed=$(grep -c '^not ok' "$work/all")
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
