@@ -27,7 +27,8 @@ struct record {
 
 static void flush(struct record *record)
 {
-    fwrite(record->out.data, 1, record->out.size, stdout);
+    if (record->out.size > 0)
+        fwrite(record->out.data, 1, record->out.size, stdout);
     record->out.size = 0;
     fflush(stdout);
 }
