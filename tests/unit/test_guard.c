@@ -50,7 +50,7 @@ static uint64_t monotonic_ns(struct mr_clock *clock)
     return 0;
 }
 
-static struct mr_clock clock_now = {wall_ms, monotonic_ns};
+static struct mr_clock clock_now = {.wall_ms = wall_ms, .monotonic_ns = monotonic_ns};
 static struct mr_guard *guard;
 static char path[300];
 
