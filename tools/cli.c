@@ -92,6 +92,17 @@ enum mr_exit mr_cli_place(struct mr_cli *cli)
     return status ? mr_cli_failed(cli, NULL) : MR_EXIT_OK;
 }
 
+mr_status mr_cli_keep(struct mr_cli *cli)
+{
+    mr_status status = *cli->directory ? MR_OK : name_directory(cli);
+
+    if (!status)
+        status = make_parents(cli);
+    if (!status && mkdir(cli->directory, 0777) && errno != EEXIST)
+        status = mr_fail_os(&cli->error, errno, "cannot make the folder %.200s", cli->directory);
+    return status;
+}
+
 enum mr_exit mr_cli_find(struct mr_cli *cli)
 {
     struct stat info;

@@ -87,6 +87,9 @@ enum mr_exit mr_cli_find(struct mr_cli *cli);  /* NOT_FOUND when it is missing *
 enum mr_exit mr_cli_open(struct mr_cli *cli, bool make);
 enum mr_exit mr_cli_open_as(struct mr_cli *cli, bool make, struct mr_engine_config *config);
 
+/* The data directory, made where it is missing, for what is kept beside streams of anywhere. */
+mr_status mr_cli_keep(struct mr_cli *cli);
+
 /* Finds the server that was asked for, or opens the engine as above; a directory that a server of
  * ours has open is reached through it. */
 enum mr_exit mr_cli_reach(struct mr_cli *cli, bool make);
