@@ -218,8 +218,8 @@ static uint64_t monotonic_ns(struct mr_clock *clock)
 /* C6 */
 static void clocks_that_jump_lose_no_record(void **state)
 {
-    struct jumping clocks[2] = {{.clock = {wall_ms, monotonic_ns}},
-                                {.clock = {wall_ms, monotonic_ns}}};
+    struct jumping clocks[2] = {{.clock = {.wall_ms = wall_ms, .monotonic_ns = monotonic_ns}},
+                                {.clock = {.wall_ms = wall_ms, .monotonic_ns = monotonic_ns}}};
     struct consumer_world *world = *state;
     struct worker *workers[2];
     uint64_t lost;
