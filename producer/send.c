@@ -1,12 +1,10 @@
-/* send.c - PutRecords: the request from units, and what its answer says about each of them. */
+/* send.c - units become the records of a request, and its results say what became of each unit. */
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/u128.h"
 #include "stage.h"
 #include "wire/aggregate.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define ANSWER_BYTES_MAX ((size_t)64 << 20)
@@ -31,8 +29,8 @@ static struct mr_sending *take(struct mr_producer *producer)
     sending = mr_new(struct mr_sending);
     sending->producer = producer;
     sending->arena = MR_ARENA(ANSWER_BYTES_MAX);
-    sending->entries = mr_alloc(count * sizeof *sending->entries);
-    sending->hash_keys = mr_alloc(count * sizeof *sending->hash_keys);
+    sending->puts = mr_alloc(count * sizeof *sending->puts);
+    sending->results = mr_alloc(count * sizeof *sending->results);
     return sending;
 }
 
@@ -51,8 +49,8 @@ void mr_stage_send_fini(struct mr_producer *producer)
         producer->free_sendings = sending->next;
         mr_arena_fini(&sending->arena);
         mr_pack_fini(&sending->aggregates);
-        mr_free(sending->entries);
-        mr_free(sending->hash_keys);
+        mr_free(sending->puts);
+        mr_free(sending->results);
         mr_free(sending);
     }
 }
@@ -72,32 +70,26 @@ static void answered(struct mr_call *call)
 }
 
 /* A unit of one record is that record; else an aggregate, which goes where its first record goes. */
-static void fill_entry(struct mr_sending *sending, size_t index, const struct mr_unit *unit)
+static mr_put put_of(struct mr_sending *sending, const struct mr_unit *unit)
 {
-    struct mr_api_put_records_request_entry *entry = &sending->entries[index];
     const struct mr_pending *first = unit->records.first;
     size_t start = sending->aggregates.size;
 
-    if (unit->record_count == 1) {
-        *entry = (struct mr_api_put_records_request_entry){.partition_key = mr_pending_key(first),
-                                                           .data = mr_pending_data(first)};
-    } else {
-        mr_stage_aggregate_write(unit, &sending->aggregates);
-        *entry = (struct mr_api_put_records_request_entry){
-            .partition_key = MR_AGGREGATE_PARTITION_KEY,
-            .data = {sending->aggregates.data + start, sending->aggregates.size - start}};
-    }
-    if (unit->record_count > 1 || first->has_explicit_hash_key) {
-        mr_hash_key_format(first->hash_key, sending->hash_keys[index]);
-        entry->explicit_hash_key = text_of(sending->hash_keys[index]);
-    }
+    if (unit->record_count == 1)
+        return (mr_put){.partition_key = mr_pending_key(first),
+                        .data = mr_pending_data(first),
+                        .explicit_hash_key =
+                            first->has_explicit_hash_key ? &first->hash_key : NULL};
+    mr_stage_aggregate_write(unit, &sending->aggregates);
+    return (mr_put){.partition_key = MR_AGGREGATE_PARTITION_KEY,
+                    .data = {sending->aggregates.data + start, sending->aggregates.size - start},
+                    .explicit_hash_key = &first->hash_key};
 }
 
 void mr_stage_send(struct mr_producer *producer, struct mr_units units, size_t unit_count,
                    size_t bytes)
 {
     struct mr_sending *sending = take(producer);
-    bool is_arn = strncmp(producer->stream, "arn:", 4) == 0;
     size_t index = 0;
 
     mr_pack_extend(&sending->aggregates, bytes); /* so that it need not move while it is filled */
@@ -108,17 +100,10 @@ void mr_stage_send(struct mr_producer *producer, struct mr_units units, size_t u
     for (struct mr_unit *unit = units.first; unit; unit = unit->next) {
         unit->attempt_count++;
         unit->sent_ns = producer->now_ns;
-        fill_entry(sending, index++, unit);
+        sending->puts[index++] = put_of(sending, unit);
     }
     mr_check(sending->aggregates.size <= bytes);
-    sending->request = (struct mr_api_put_records_request){.records = sending->entries,
-                                                           .records_count = unit_count};
-    if (is_arn)
-        sending->request.stream_arn = text_of(producer->stream);
-    else
-        sending->request.stream_name = text_of(producer->stream);
     sending->call = (struct mr_call){.action = MR_ACTION_PUT_RECORDS,
-                                     .request = &sending->request,
                                      .arena = &sending->arena,
                                      .done = answered,
                                      .context = sending};
@@ -126,7 +111,7 @@ void mr_stage_send(struct mr_producer *producer, struct mr_units units, size_t u
     mr_count(&producer->counts.requests_sent, 1);
     mr_count(&producer->counts.stream_records_sent, unit_count);
     mr_count(&producer->counts.stream_bytes_sent, bytes);
-    producer->config.service->call(producer->config.service, &sending->call);
+    mr_stage_request_call(producer, sending);
 }
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -161,13 +146,6 @@ mr_status mr_stage_send_status(enum mr_exception type, bool *is_final)
     }
 }
 
-static void note_failure(struct mr_producer *producer, mr_bytes name, mr_bytes message)
-{
-    snprintf(producer->last_failure, sizeof producer->last_failure, "%.*s: %.*s", (int)name.size,
-             name.data ? (const char *)name.data : "", (int)message.size,
-             message.data ? (const char *)message.data : "");
-}
-
 /* The whole request. One bad record is enough for it: the others go on without its company. */
 static void refused(struct mr_producer *producer, struct mr_sending *sending)
 {
@@ -176,7 +154,7 @@ static void refused(struct mr_producer *producer, struct mr_sending *sending)
     bool is_final;
     mr_status status = mr_stage_send_status(refusal->type, &is_final);
 
-    note_failure(producer, text_of(mr_exceptions[refusal->type].name), refusal->message);
+    mr_stage_note_failure(producer, text_of(mr_exceptions[refusal->type].name), refusal->message);
     mr_count(&producer->counts.requests_failed, 1);
     while ((unit = mr_units_pop(&sending->units))) {
         if (is_final && status == MR_INVALID && sending->unit_count > 1) {
@@ -189,23 +167,6 @@ static void refused(struct mr_producer *producer, struct mr_sending *sending)
             mr_stage_retry_hold(producer, unit);
         }
     }
-}
-
-/* Of whoever numbers in another way than AWS, the number alone if it is one. */
-static void read_sequence(const struct mr_api_put_records_result_entry *entry,
-                          mr_sequence *sequence)
-{
-    char number[MR_SEQUENCE_TEXT_BYTES] = "", shard[MR_SHARD_TEXT_BYTES * 2] = "";
-    mr_shard_id id = MR_NO_SHARD;
-
-    if (entry->shard_id.data && entry->shard_id.size < sizeof shard)
-        memcpy(shard, entry->shard_id.data, entry->shard_id.size);
-    if (entry->sequence_number.size < sizeof number)
-        memcpy(number, entry->sequence_number.data, entry->sequence_number.size);
-    mr_shard_parse(shard, &id, NULL);
-    if (mr_sequence_parse(number, sequence, NULL))
-        *sequence = (mr_sequence){.number = strlen(number) < 19 ? strtoull(number, NULL, 10) : 0};
-    sequence->shard = id;
 }
 
 static void stored(struct mr_producer *producer, struct mr_unit *unit)
@@ -231,39 +192,30 @@ static void stored(struct mr_producer *producer, struct mr_unit *unit)
     }
 }
 
-static void read_answer(struct mr_producer *producer, struct mr_sending *sending)
+static void read_results(struct mr_producer *producer, struct mr_sending *sending)
 {
-    const struct mr_api_put_records_response *response = sending->call.response;
-    size_t index = 0;
+    const mr_put_result *result = sending->results;
     struct mr_unit *unit;
 
-    while ((unit = mr_units_pop(&sending->units))) {
-        const struct mr_api_put_records_result_entry *entry = &response->records[index++];
-
-        if (!entry->error_code.size && entry->sequence_number.size) {
-            read_sequence(entry, &unit->sequence);
+    for (; (unit = mr_units_pop(&sending->units)); result++) {
+        if (!result->status) {
+            unit->sequence = result->sequence;
             stored(producer, unit);
             continue;
         }
-        note_failure(producer, entry->error_code, entry->error_message);
-        mr_count(&producer->counts.throttled,
-                 mr_exception_find(entry->error_code) == MR_EXCEPTION_THROUGHPUT_EXCEEDED);
+        mr_count(&producer->counts.throttled, result->status == MR_THROTTLED);
         mr_stage_retry_hold(producer, unit);
     }
 }
 
 static void take_answer(struct mr_producer *producer, struct mr_sending *sending)
 {
-    const struct mr_api_put_records_response *response = sending->call.response;
-
     producer->under_way_count--;
-    if (!sending->call.refusal.type && response->records_count != sending->unit_count)
-        sending->call.refusal = (struct mr_refusal){
-            MR_EXCEPTION_SERVICE_UNAVAILABLE, text_of("the answer has not one entry a record")};
+    mr_stage_request_read(producer, sending);
     if (sending->call.refusal.type)
         refused(producer, sending);
     else
-        read_answer(producer, sending);
+        read_results(producer, sending);
     give(producer, sending);
 }
 

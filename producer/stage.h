@@ -157,9 +157,9 @@ struct mr_sending {
     uint64_t sent_ns;
     struct mr_arena arena;
     struct mr_pack aggregates;
-    struct mr_api_put_records_request request;
-    struct mr_api_put_records_request_entry *entries;
-    char (*hash_keys)[MR_HASH_KEY_TEXT_BYTES];
+    mr_put *puts; /* one a unit */
+    mr_put_result *results;
+    struct mr_puts batch; /* of them, for a service in this process */
 };
 
 /* Written by the producer's thread only, read by any. */
@@ -275,6 +275,11 @@ void mr_stage_send(struct mr_producer *producer, struct mr_units units, size_t u
 void mr_stage_send_answers(struct mr_producer *producer);
 void mr_stage_send_fini(struct mr_producer *producer);
 mr_status mr_stage_send_status(enum mr_exception type, bool *is_final);
+
+/* request.c: sends it, and fills its results unless it is refused as a whole. */
+void mr_stage_request_call(struct mr_producer *producer, struct mr_sending *sending);
+void mr_stage_request_read(struct mr_producer *producer, struct mr_sending *sending);
+void mr_stage_note_failure(struct mr_producer *producer, mr_bytes name, mr_bytes message);
 
 /* retry.c: what becomes of a unit that was answered, or never will be. */
 void mr_stage_retry_deliver(struct mr_producer *producer, struct mr_unit *unit);

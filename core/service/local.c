@@ -103,6 +103,15 @@ static void take_call(struct mr_service *service, struct mr_call *call)
     mr_workers_add(local->workers, &call->job);
 }
 
+static void take_batch(struct mr_service *service, struct mr_call *call)
+{
+    call->refusal = (struct mr_refusal){0};
+    call->response = NULL;
+    call->subscription = NULL;
+    call->action = MR_ACTION_PUT_RECORDS;
+    mr_do_put_batch(local_of(service), call);
+}
+
 /* ---- sweeping ----------------------------------------------------------------------------- */
 
 static void sweep(struct mr_job *job)
@@ -246,7 +255,7 @@ mr_status mr_service_local_open(struct mr_service **service, mr_engine *engine,
     if (status)
         return status;
     local = mr_new(struct mr_local);
-    local->service = (struct mr_service){take_call, close_local, engine};
+    local->service = (struct mr_service){take_call, take_batch, close_local, engine};
     local->engine = engine;
     local->clock = config->clock ? config->clock : mr_clock_real();
     local->config = *config;

@@ -1,5 +1,5 @@
 /*
- * put.c - PutRecord and PutRecords: on the caller's thread up to the engine's queue, and answered
+ * put.c - PutRecord and PutRecords, the latter in C's own terms, too: on the caller's thread up to the engine's queue, and answered
  * when the records are durable. When the engine cannot take one at once, it is parked, and with it
  * all that come later, so that their order stays: a worker, who may wait, puts them one by one.
  */
@@ -18,9 +18,11 @@ struct put {
     struct mr_local *local;
     char stream[MR_NAME_BYTES_MAX + 1];
     bool is_encrypted, is_auto;
+    bool is_batch; /* its results are read as they are */
     uint32_t record_bytes_max;
     size_t count;
-    mr_put *puts;
+    const mr_put *puts;
+    mr_put *made; /* puts, where they were made of a request's texts */
     mr_put_result *results;
     mr_hash_key *hash_keys;
     struct mr_call *call;
@@ -89,10 +91,10 @@ static bool read_record(struct mr_call *call, struct put *put, size_t index, mr_
                          "1 validation error detected: Value at '%s' failed to satisfy constraint: "
                          "Member must have length less than or equal to %u",
                          place_of(place, "data", number), put->record_bytes_max);
-    put->puts[index] = (mr_put){.partition_key = key, .data = data};
+    put->made[index] = (mr_put){.partition_key = key, .data = data};
     if (put->is_auto) {
         put->hash_keys[index] = next_place(put->local);
-        put->puts[index].explicit_hash_key = &put->hash_keys[index];
+        put->made[index].explicit_hash_key = &put->hash_keys[index];
     } else if (explicit_hash_key.data) {
         memcpy(digits, explicit_hash_key.data, explicit_hash_key.size);
         if (mr_hash_key_parse(digits, &put->hash_keys[index], NULL))
@@ -100,7 +102,7 @@ static bool read_record(struct mr_call *call, struct put *put, size_t index, mr_
                              "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, "
                              "2^128-1]. Specified value was %s",
                              digits);
-        put->puts[index].explicit_hash_key = &put->hash_keys[index];
+        put->made[index].explicit_hash_key = &put->hash_keys[index];
     }
     return true;
 }
@@ -112,7 +114,7 @@ static struct put *begin(struct mr_local *local, struct mr_call *call, size_t co
     put->local = local;
     put->call = call;
     put->count = count;
-    put->puts = mr_arena_take(call->arena, count * sizeof *put->puts);
+    put->puts = put->made = mr_arena_take(call->arena, count * sizeof *put->made);
     put->results = mr_arena_take(call->arena, count * sizeof *put->results);
     put->hash_keys = mr_arena_take(call->arena, count * sizeof *put->hash_keys);
     call->work = put;
@@ -244,10 +246,14 @@ static void finish(void *context, mr_status status)
         return;
     }
     call->job.run = answer;
-    if (put->count <= FEW)
+    if (put->is_batch) { /* there is nothing to format */
+        count(put);
+        call->done(call);
+    } else if (put->count <= FEW) {
         answer(&call->job);
-    else
+    } else {
         mr_workers_add(put->local->workers, &call->job);
+    }
 }
 
 /* ---- the engine --------------------------------------------------------------------------- */
@@ -400,4 +406,57 @@ void mr_do_put_records(struct mr_local *local, struct mr_call *call)
         submit(local, put);
     else
         call->done(call);
+}
+
+/* ---- the same without texts --------------------------------------------------------------- */
+
+/* A stream that places records itself gets copies of them, with the places. */
+static void place_records(struct mr_call *call, struct put *put, const struct mr_puts *batch)
+{
+    put->made = mr_arena_take(call->arena, batch->count * sizeof *put->made);
+    put->hash_keys = mr_arena_take(call->arena, batch->count * sizeof *put->hash_keys);
+    for (size_t i = 0; i < batch->count; i++) {
+        put->hash_keys[i] = next_place(put->local);
+        put->made[i] = batch->puts[i];
+        put->made[i].explicit_hash_key = &put->hash_keys[i];
+    }
+    put->puts = put->made;
+}
+
+static bool check_batch(struct mr_call *call, const struct put *put)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < put->count; i++) {
+        size_t more = put->puts[i].data.size + put->puts[i].partition_key.size;
+
+        bytes += more;
+        if (more > put->record_bytes_max)
+            return mr_refuse(call, MR_EXCEPTION_VALIDATION,
+                             "record %zu is of %zu bytes: the stream takes %u", i, more,
+                             put->record_bytes_max);
+    }
+    return bytes <= REQUEST_BYTES_MAX ||
+           mr_refuse(call, MR_EXCEPTION_INVALID_ARGUMENT, "Records size exceeds 10 MB limit");
+}
+
+void mr_do_put_batch(struct mr_local *local, struct mr_call *call)
+{
+    const struct mr_puts *batch = call->request;
+    struct put *put = mr_arena_new(call->arena, struct put);
+
+    put->local = local;
+    put->call = call;
+    put->is_batch = true;
+    put->count = batch->count;
+    put->puts = batch->puts;
+    put->results = batch->results;
+    call->work = put;
+    if (!look(local, call, put, batch->stream_name, batch->stream_arn) || !check_batch(call, put)) {
+        call->done(call);
+        return;
+    }
+    if (put->is_auto)
+        place_records(call, put, batch);
+    submit(local, put);
 }

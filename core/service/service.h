@@ -190,8 +190,21 @@ struct mr_call {
     void *work;
 };
 
+/*
+ * Records as the engine takes them, where nobody needs PutRecords' texts: the request of put(), with
+ * its answers, for there is no response. Each key is 1..256 characters of UTF-8.
+ */
+struct mr_puts {
+    mr_bytes stream_name, stream_arn; /* one of them */
+    const mr_put *puts;
+    size_t count;
+    mr_put_result *results; /* filled unless all are refused */
+};
+
 struct mr_service {
     void (*call)(struct mr_service *service, struct mr_call *call);
+    /* PutRecords of a struct mr_puts, by nobody (caller is NULL). NULL: only texts are taken. */
+    void (*put)(struct mr_service *service, struct mr_call *call);
     void (*close)(struct mr_service *service); /* no call may be under way */
     mr_engine *engine; /* of a local one: its shards can be read without copying; else NULL */
 };
