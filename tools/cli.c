@@ -7,6 +7,7 @@
 #include "millrace-remote.h"
 #include "output.h"
 #include "serving.h"
+#include "stream/stream.h"
 #include "streams.h"
 
 #include <errno.h>
@@ -130,7 +131,8 @@ bool mr_cli_waits(struct mr_cli *cli)
     return true;
 }
 
-enum mr_exit mr_cli_open_as(struct mr_cli *cli, bool make, struct mr_engine_config *config)
+static enum mr_exit open_in(struct mr_cli *cli, bool make, struct mr_engine_config *config,
+                            const struct mr_engine_world *world)
 {
     enum mr_exit code = make ? mr_cli_place(cli) : mr_cli_find(cli);
 
@@ -138,12 +140,23 @@ enum mr_exit mr_cli_open_as(struct mr_cli *cli, bool make, struct mr_engine_conf
         return code;
     if (cli->common->verbose)
         config->diag = say_diag;
-    while (mr_engine_open(&cli->engine, cli->directory, config, &cli->error))
+    while (mr_engine_open_with(&cli->engine, cli->directory, config, world, &cli->error))
         if (!mr_cli_waits(cli))
             return mr_cli_failed(cli, NULL);
     cli->place.engine = cli->engine;
     say_recovery(cli->engine);
     return MR_EXIT_OK;
+}
+
+enum mr_exit mr_cli_open_as(struct mr_cli *cli, bool make, struct mr_engine_config *config)
+{
+    return open_in(cli, make, config, &(struct mr_engine_world){0});
+}
+
+enum mr_exit mr_cli_open_by(struct mr_cli *cli, struct mr_clock *clock,
+                            struct mr_engine_config *config)
+{
+    return open_in(cli, true, config, &(struct mr_engine_world){.clock = clock});
 }
 
 enum mr_exit mr_cli_open(struct mr_cli *cli, bool make)

@@ -10,6 +10,7 @@
 #include "millrace.h"
 #include "options.h"
 
+#include "os/clock.h"
 #include "os/fs.h"
 
 enum mr_exit {
@@ -44,6 +45,8 @@ struct mr_cli {
     const struct mr_command *command;
     const struct mr_common_options *common;
     const void *options; /* of the command's own type */
+    char **words; /* of the command line, behind the command's own */
+    size_t word_count;
     char *const *arguments;
     size_t argument_count;
     char directory[MR_PATH_BYTES]; /* the data directory */
@@ -86,6 +89,9 @@ enum mr_exit mr_cli_find(struct mr_cli *cli);  /* NOT_FOUND when it is missing *
 /* and opens its engine; `make`: makes it when it is missing. */
 enum mr_exit mr_cli_open(struct mr_cli *cli, bool make);
 enum mr_exit mr_cli_open_as(struct mr_cli *cli, bool make, struct mr_engine_config *config);
+/* The same by a clock of one's own. */
+enum mr_exit mr_cli_open_by(struct mr_cli *cli, struct mr_clock *clock,
+                            struct mr_engine_config *config);
 
 /* The data directory, made where it is missing, for what is kept beside streams of anywhere. */
 mr_status mr_cli_keep(struct mr_cli *cli);

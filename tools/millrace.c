@@ -107,7 +107,8 @@ static enum mr_exit run(struct mr_cli *cli, char **words, size_t word_count)
     if (mr_options_parse(mr_common_option_table, command->options, &options, words, word_count,
                          &cli->argument_count, &cli->error))
         return mr_cli_misused(cli, "%s", cli->error.message);
-    cli->arguments = words;
+    cli->arguments = cli->words = words;
+    cli->word_count = word_count;
     if (options.common.help) {
         mr_help_print(command);
         return MR_EXIT_OK;

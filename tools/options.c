@@ -47,8 +47,8 @@ static int choice_of(const char *words, const char *word, struct mr_guess *guess
     }
 }
 
-static mr_status set(const struct mr_option *option, const char *value, void *target,
-                     mr_error *error)
+mr_status mr_option_set(const struct mr_option *option, const char *value, void *target,
+                        mr_error *error)
 {
     void *field = (char *)target + option->offset;
     struct mr_guess guess = MR_GUESS(value);
@@ -143,7 +143,7 @@ static mr_status parse_long(struct parse *parse, char *word)
                            option->argument);
         value = parse->words[parse->at++];
     }
-    return set(option, value, parse->target, parse->error);
+    return mr_option_set(option, value, parse->target, parse->error);
 }
 
 static mr_status parse_letters(struct parse *parse, const char *letters)
@@ -157,7 +157,7 @@ static mr_status parse_letters(struct parse *parse, const char *letters)
         if (!option)
             return mr_fail(parse->error, MR_INVALID, "there is no option -%c", *letters);
         if (option->type == MR_TYPE_FLAG) {
-            mr_status status = set(option, NULL, parse->target, parse->error);
+            mr_status status = mr_option_set(option, NULL, parse->target, parse->error);
             if (status)
                 return status;
             continue;
@@ -169,31 +169,29 @@ static mr_status parse_letters(struct parse *parse, const char *letters)
         else
             return mr_fail(parse->error, MR_INVALID, "-%c needs a value: %s", *letters,
                            option->argument);
-        return set(option, value, parse->target, parse->error);
+        return mr_option_set(option, value, parse->target, parse->error);
     }
     return MR_OK;
 }
 
-static mr_status set_fallbacks(const struct mr_option *table, void *target, mr_error *error)
+mr_status mr_options_init(const struct mr_option *table, void *target, mr_error *error)
 {
     mr_status status = MR_OK;
 
     for (; table && table->name && !status; table++)
         if (*table->fallback)
-            status = set(table, table->fallback, target, error);
+            status = mr_option_set(table, table->fallback, target, error);
     return status;
 }
 
-mr_status mr_options_parse(const struct mr_option *common, const struct mr_option *own,
+mr_status mr_options_apply(const struct mr_option *common, const struct mr_option *own,
                            void *target, char **words, size_t word_count, size_t *argument_count,
                            mr_error *error)
 {
     struct parse parse = {{common, own}, target, words, 0, word_count, error};
     size_t kept = 0;
-    mr_status status = set_fallbacks(common, target, error);
+    mr_status status = MR_OK;
 
-    if (!status)
-        status = set_fallbacks(own, target, error);
     while (!status && parse.at < word_count) {
         char *word = words[parse.at++];
 
@@ -210,4 +208,16 @@ mr_status mr_options_parse(const struct mr_option *common, const struct mr_optio
     }
     *argument_count = kept;
     return status;
+}
+
+mr_status mr_options_parse(const struct mr_option *common, const struct mr_option *own,
+                           void *target, char **words, size_t word_count, size_t *argument_count,
+                           mr_error *error)
+{
+    mr_status status = mr_options_init(common, target, error);
+
+    if (!status)
+        status = mr_options_init(own, target, error);
+    return status ? status
+                  : mr_options_apply(common, own, target, words, word_count, argument_count, error);
 }

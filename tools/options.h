@@ -50,6 +50,17 @@ mr_status mr_options_parse(const struct mr_option *common, const struct mr_optio
                            void *target, char **words, size_t word_count, size_t *argument_count,
                            mr_error *error);
 
+/* The same without the defaults: what the words do not say stays as it is. */
+mr_status mr_options_apply(const struct mr_option *common, const struct mr_option *own,
+                           void *target, char **words, size_t word_count, size_t *argument_count,
+                           mr_error *error);
+
+/* The defaults of a table. */
+mr_status mr_options_init(const struct mr_option *table, void *target, mr_error *error);
+/* One value; a text is kept by pointer. INVALID. */
+mr_status mr_option_set(const struct mr_option *option, const char *value, void *target,
+                        mr_error *error);
+
 /* A whole decimal number, digits only. */
 bool mr_number_parse(const char *text, uint64_t *number);
 

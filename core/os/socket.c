@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -60,6 +61,22 @@ mr_status mr_socket_listen(const char *address, uint16_t port, int *fd, uint16_t
         return mr_fail_os(error, failure, "cannot listen at %s, port %u", address, port);
     mr_check(getsockname(*fd, (struct sockaddr *)&own, &size) == 0);
     *bound = port_of(&own);
+    return MR_OK;
+}
+
+mr_status mr_socket_adopt(int fd, uint16_t *port, mr_error *error)
+{
+    struct sockaddr_storage own = {0};
+    socklen_t size = sizeof own, option_size = sizeof(int);
+    int listens = 0;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &option_size) || !listens ||
+        getsockname(fd, (struct sockaddr *)&own, &size) ||
+        (own.ss_family != AF_INET && own.ss_family != AF_INET6))
+        return mr_fail(error, MR_INVALID, "file %d is no TCP socket that listens", fd);
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) || fcntl(fd, F_SETFL, O_NONBLOCK))
+        return mr_fail_os(error, errno, "cannot use the socket that was handed over");
+    *port = port_of(&own);
     return MR_OK;
 }
 

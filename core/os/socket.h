@@ -17,6 +17,9 @@
 mr_status mr_socket_listen(const char *address, uint16_t port, int *fd, uint16_t *bound,
                            mr_error *error);
 
+/* A socket that somebody else made to listen: INVALID if it is none. */
+mr_status mr_socket_adopt(int fd, uint16_t *port, mr_error *error);
+
 /* A new connection that sends at once what it is given, or -errno. */
 int mr_socket_accept(int listener, char peer[MR_PEER_TEXT_BYTES]);
 

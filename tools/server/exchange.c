@@ -230,6 +230,10 @@ static void deliver(mr_reply reply, const struct mr_response *given, const struc
         return;
     }
     connection = exchange->connection;
+    if (response.status == 0) {
+        mr_connection_drop(connection);
+        return;
+    }
     if (feed)
         exchange->feed = *feed;
     if (response.body.size > COPY_BYTES_MAX) {
@@ -320,6 +324,64 @@ void mr_reply_feed(mr_reply to, const struct mr_response *response, const struct
 {
     mr_check(response->body.size == 0 && !response->body_free && feed->fill);
     reply(to, response, feed);
+}
+
+/* Never within the connection's turn, which goes on behind its handler. */
+void mr_reply_cut(mr_reply to)
+{
+    answer_post(to, &(struct mr_response){.status = 0}, NULL);
+}
+
+/* ---- later -------------------------------------------------------------------------------- */
+
+struct mr_delay {
+    struct mr_timer timer;
+    struct mr_worker *worker;
+    struct mr_delay *next, **link;
+    void (*run)(void *context);
+    void *context;
+};
+
+static void delay_due(struct mr_timer *timer)
+{
+    struct mr_delay *delay = mr_container(timer, struct mr_delay, timer);
+
+    *delay->link = delay->next;
+    if (delay->next)
+        delay->next->link = delay->link;
+    delay->run(delay->context);
+    mr_free(delay);
+}
+
+void mr_reply_later(mr_reply to, uint32_t ms, void (*run)(void *context), void *context)
+{
+    struct mr_worker *worker = to.worker;
+    struct mr_delay *delay;
+
+    mr_check(here == worker);
+    if (worker->is_stopping) {
+        run(context);
+        return;
+    }
+    delay = mr_new(struct mr_delay);
+    *delay = (struct mr_delay){.timer.fire = delay_due,
+                               .worker = worker,
+                               .next = worker->delays,
+                               .link = &worker->delays,
+                               .run = run,
+                               .context = context};
+    if (delay->next)
+        delay->next->link = &delay->next;
+    worker->delays = delay;
+    mr_timer_set(worker->loop, &delay->timer, mr_loop_now_ms(worker->loop) + ms);
+}
+
+void mr_delays_hurry(struct mr_worker *worker)
+{
+    while (worker->delays) {
+        mr_timer_clear(worker->loop, &worker->delays->timer);
+        delay_due(&worker->delays->timer);
+    }
 }
 
 /* ---- feeds -------------------------------------------------------------------------------- */

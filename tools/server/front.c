@@ -69,6 +69,7 @@ static bool read_caller(const struct mr_request *request, struct mr_guard *guard
         return false;
     if (mr_region_is_valid(claim.region))
         front->region = claim.region;
+    front->key_id = claim.key_id;
     return !guard || mr_guard_admit(guard, request, &claim, arena, &front->pass, refusal);
 }
 

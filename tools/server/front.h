@@ -23,6 +23,7 @@ struct mr_front {
     enum mr_action action;
     enum mr_format format;
     mr_bytes region;     /* of the credential; absent if there is none */
+    mr_bytes key_id;     /* the same */
     void *structure;     /* the action's request, in the arena */
     struct mr_pass pass; /* of a caller that was let in: end it, whatever the verdict */
     struct mr_refusal refusal;

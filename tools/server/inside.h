@@ -153,6 +153,7 @@ struct mr_worker {
 
     _Atomic(struct mr_exchange *) blocks[BLOCK_COUNT];
     struct mr_exchange *free;
+    struct mr_delay *delays; /* of mr_reply_later() */
     uint32_t exchange_count, exchange_count_max, exchange_made_count;
 };
 
@@ -180,6 +181,7 @@ bool mr_exchange_reserve(struct mr_exchange *exchange, uint64_t bytes);
 /* Asks the feed for at most room bytes: more than 0; 0: nothing now; -1: the end. */
 ssize_t mr_exchange_fill(struct mr_exchange *exchange, uint8_t *to, size_t room);
 void mr_exchanges_init(struct mr_worker *worker);
+void mr_delays_hurry(struct mr_worker *worker); /* runs what waits for its time */
 void mr_exchanges_fini(struct mr_worker *worker);
 
 /* connection.c */

@@ -3,9 +3,16 @@
 #include "base/base64.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "os/clock.h"
 #include "os/entropy.h"
 #include "os/thread.h"
+#include "server/admin.h"
+#include "server/audit.h"
+#include "server/fault.h"
 #include "server/front.h"
+#include "server/latency.h"
+#include "server/metrics.h"
+#include "server/part.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,12 +21,18 @@
 #define REQUEST_BYTES(body_bytes) (5 * (body_bytes) + 4 * MIB) /* decoded: see mr_decode() */
 #define ANSWER_BYTES(body_bytes) (8 * (body_bytes) + 64 * MIB) /* its parts, or what is wrong */
 #define BODY_BYTES_MAX ((size_t)1 << 30)                       /* of an answer */
+#define FIGURES_BYTES_MAX ((size_t)1 << 30)
 #define PACK_BYTES_KEPT ((size_t)256 << 10) /* by a feed, from one event to the next */
 
 struct mr_kinesis {
     struct mr_service *service;
-    bool has_region;
+    bool has_region, is_local; /* is_local: of mr_service_local_open() */
     struct mr_guard *guard;
+    struct mr_audit *audit;
+    struct mr_faults *faults;
+    enum mr_reach metrics;
+    struct mr_admin admin;
+    struct mr_latencies latencies;
     _Atomic uint32_t call_count;
 };
 
@@ -28,10 +41,13 @@ struct exchange {
     struct mr_call call; /* first */
     struct mr_kinesis *kinesis;
     struct mr_arena arena;
+    const struct mr_request *request; /* until it is answered */
     mr_reply reply;
-    struct mr_pass pass;
-    enum mr_format format;
-    bool is_cross_origin;
+    struct mr_front front;
+    uint64_t began_ns;
+    struct mr_fault_rule fault; /* its cut and error, if it is hit */
+    bool is_cross_origin, is_hit;
+    char request_id[37];
 };
 
 /* ---- heads -------------------------------------------------------------------------------- */
@@ -41,7 +57,7 @@ struct exchange {
 struct head {
     struct mr_field fields[10];
     size_t count;
-    char request_id[37], id_2[MR_BASE64_BYTES(ID_2_BYTES)];
+    char id_2[MR_BASE64_BYTES(ID_2_BYTES)];
 };
 
 static mr_bytes text_of(const char *text)
@@ -83,17 +99,16 @@ static void put_hex(char *to, uint64_t value, unsigned count)
 }
 
 /* A UUID of version 4. */
-static void add_request_id(struct head *head)
+static void make_id(char id[37])
 {
     uint64_t high = next_random(), low = next_random();
 
-    memcpy(head->request_id, "00000000-0000-4000-0000-000000000000", sizeof head->request_id);
-    put_hex(head->request_id, high >> 32, 8);
-    put_hex(head->request_id + 9, high >> 16, 4);
-    put_hex(head->request_id + 15, high, 3);
-    put_hex(head->request_id + 19, (low >> 48 & 0x3fff) | 0x8000, 4);
-    put_hex(head->request_id + 24, low, 12);
-    add(head, "x-amzn-RequestId", head->request_id);
+    memcpy(id, "00000000-0000-4000-0000-000000000000", 37);
+    put_hex(id, high >> 32, 8);
+    put_hex(id + 9, high >> 16, 4);
+    put_hex(id + 15, high, 3);
+    put_hex(id + 19, (low >> 48 & 0x3fff) | 0x8000, 4);
+    put_hex(id + 24, low, 12);
 }
 
 static void add_id_2(struct head *head)
@@ -106,14 +121,14 @@ static void add_id_2(struct head *head)
     add_bytes(head, "x-amz-id-2", (mr_bytes){head->id_2, sizeof head->id_2});
 }
 
-static void begin_head(struct head *head, bool is_cross_origin, const char *type)
+static void begin_head(struct head *head, const struct exchange *exchange, const char *type)
 {
     head->count = 0;
-    add_request_id(head);
+    add(head, "x-amzn-RequestId", exchange->request_id);
     add_id_2(head);
     if (type)
         add(head, "Content-Type", type);
-    if (!is_cross_origin)
+    if (!exchange->is_cross_origin)
         return;
     add(head, "Access-Control-Allow-Origin", "*");
     add(head, "Access-Control-Expose-Headers",
@@ -155,8 +170,8 @@ static void send_refusal(const struct exchange *exchange, const struct mr_refusa
     struct mr_pack body = MR_PACK(BODY_BYTES_MAX);
     struct head head;
 
-    mr_encode_refusal(exchange->format, refusal, &body);
-    begin_head(&head, exchange->is_cross_origin, mr_format_type(exchange->format));
+    mr_encode_refusal(exchange->front.format, refusal, &body);
+    begin_head(&head, exchange, mr_format_type(exchange->front.format));
     add(&head, "x-amzn-ErrorType", mr_exceptions[refusal->type].name);
     send_pack(exchange->reply, mr_exceptions[refusal->type].http, &head, &body);
 }
@@ -168,8 +183,8 @@ static void send_response(const struct exchange *exchange)
     struct head head;
 
     if (action->answer == MR_ANSWER_STRUCTURE)
-        mr_encode(exchange->format, action->response, exchange->call.response, &body);
-    begin_head(&head, exchange->is_cross_origin, mr_format_type(exchange->format));
+        mr_encode(exchange->front.format, action->response, exchange->call.response, &body);
+    begin_head(&head, exchange, mr_format_type(exchange->front.format));
     send_pack(exchange->reply, 200, &head, &body);
 }
 
@@ -252,13 +267,13 @@ static void send_events(const struct exchange *exchange)
     struct mr_response response = {.status = 200, .fields = head.fields};
 
     feed->subscription = exchange->call.subscription;
-    feed->format = exchange->format;
+    feed->format = exchange->front.format;
     feed->reply = exchange->reply;
     feed->message = MR_PACK(BODY_BYTES_MAX);
     feed->subscription->ready = wake_feed;
     feed->subscription->ready_context = feed;
     mr_event_initial(feed->format, &feed->message);
-    begin_head(&head, exchange->is_cross_origin, "application/vnd.amazon.eventstream");
+    begin_head(&head, exchange, "application/vnd.amazon.eventstream");
     response.field_count = head.count;
     mr_reply_feed(exchange->reply, &response, &(struct mr_feed){feed, fill_feed, close_feed});
 }
@@ -269,7 +284,7 @@ static void send_xml(const struct exchange *exchange, unsigned status, const cha
 {
     struct head head;
 
-    begin_head(&head, exchange->is_cross_origin, NULL);
+    begin_head(&head, exchange, NULL);
     send_text(exchange->reply, status, &head, text);
 }
 
@@ -282,7 +297,7 @@ static void send_plain(const struct exchange *exchange, const struct mr_refusal 
     snprintf(text, sizeof text,
              "{\"Output\":{\"__type\":\"com.amazon.coral.service#%s\"},\"Version\":\"1.0\"}",
              mr_exceptions[refusal->type].name);
-    begin_head(&head, exchange->is_cross_origin, "application/json");
+    begin_head(&head, exchange, "application/json");
     send_text(exchange->reply, refusal->type == MR_EXCEPTION_UNKNOWN_OPERATION ? 404 : 400, &head,
               text);
 }
@@ -293,7 +308,7 @@ static void send_preflight(const struct exchange *exchange, const struct mr_requ
              method = mr_request_field(request, "access-control-request-method");
     struct head head = {.count = 0};
 
-    add_request_id(&head);
+    add(&head, "x-amzn-RequestId", exchange->request_id);
     add(&head, "Access-Control-Allow-Origin", "*");
     if (headers.size)
         add_bytes(&head, "Access-Control-Allow-Headers", headers);
@@ -307,8 +322,60 @@ static void send_health(const struct exchange *exchange)
 {
     struct head head;
 
-    begin_head(&head, exchange->is_cross_origin, "application/json");
+    begin_head(&head, exchange, "application/json");
     send_text(exchange->reply, 200, &head, "{\"status\":\"ok\"}\n");
+}
+
+static void send_page(const struct exchange *exchange, unsigned status, const char *type,
+                      struct mr_pack *body)
+{
+    struct head head;
+
+    begin_head(&head, exchange, type);
+    send_pack(exchange->reply, status, &head, body);
+}
+
+static void send_admin(const struct exchange *exchange, const struct mr_request *request)
+{
+    struct mr_pack body = MR_PACK(BODY_BYTES_MAX);
+    unsigned status = mr_admin_answer(&exchange->kinesis->admin, request, &body);
+
+    send_page(exchange, status, "application/json", &body);
+}
+
+static void send_metrics(struct exchange *exchange, const struct mr_request *request)
+{
+    const struct mr_kinesis *kinesis = exchange->kinesis;
+    struct mr_pack body = MR_PACK(BODY_BYTES_MAX);
+
+    if (kinesis->metrics == MR_REACH_LOCAL && !mr_request_is_local(request)) {
+        mr_pack_bytes(&body, text_of("metrics are for this machine: serve --metrics on\n"));
+        send_page(exchange, 403, "text/plain", &body);
+        return;
+    }
+    exchange->arena.limit = FIGURES_BYTES_MAX;
+    mr_metrics_write(
+        &body,
+        kinesis->is_local ? mr_service_local_figures(kinesis->service, &exchange->arena) : NULL,
+        &kinesis->latencies);
+    send_page(exchange, 200, MR_METRICS_TYPE, &body);
+}
+
+/* What is asked of the server, not of Kinesis. */
+static bool answer_page(struct exchange *exchange, const struct mr_request *request)
+{
+    const struct mr_kinesis *kinesis = exchange->kinesis;
+    static const char admin[] = "/admin/";
+
+    if (kinesis->metrics != MR_REACH_NONE && mr_part_is(request->method, "GET") &&
+        mr_part_is(request->path, "/metrics"))
+        send_metrics(exchange, request);
+    else if (kinesis->admin.warp && request->path.size >= sizeof admin - 1 &&
+             memcmp(request->path.data, admin, sizeof admin - 1) == 0)
+        send_admin(exchange, request);
+    else
+        return false;
+    return true;
 }
 
 /* ---- exchanges ---------------------------------------------------------------------------- */
@@ -317,40 +384,120 @@ static void end_exchange(struct exchange *exchange)
 {
     struct mr_kinesis *kinesis = exchange->kinesis;
 
-    mr_pass_end(&exchange->pass);
+    mr_pass_end(&exchange->front.pass);
     mr_arena_fini(&exchange->arena);
     mr_free(exchange);
     atomic_fetch_sub(&kinesis->call_count, 1);
+}
+
+static uint64_t now_ns(void)
+{
+    struct mr_clock *clock = mr_clock_real();
+
+    return clock->monotonic_ns(clock);
+}
+
+/* Before it is answered, for then the request is gone. */
+static void note(struct exchange *exchange, const struct mr_refusal *refusal)
+{
+    struct mr_kinesis *kinesis = exchange->kinesis;
+    const struct mr_front *front = &exchange->front;
+
+    if (front->action == MR_ACTION_COUNT)
+        return;
+    mr_latency_note(&kinesis->latencies, front->action, now_ns() - exchange->began_ns,
+                    refusal->type);
+    if (kinesis->audit)
+        mr_audit_note(kinesis->audit, &(struct mr_audit_call){.request = exchange->request,
+                                                              .action = front->action,
+                                                              .structure = front->structure,
+                                                              .caller = front->pass.caller,
+                                                              .key_id = front->key_id,
+                                                              .region = front->region,
+                                                              .request_id = exchange->request_id,
+                                                              .refusal = refusal});
 }
 
 static void done(struct mr_call *call)
 {
     struct exchange *exchange = (struct exchange *)(void *)call;
 
-    if (call->refusal.type)
+    note(exchange, &call->refusal);
+    if (exchange->is_hit && exchange->fault.cut == MR_FAULT_CUT_AFTER) {
+        if (call->subscription)
+            call->subscription->close(call->subscription);
+        mr_reply_cut(exchange->reply);
+    } else if (call->refusal.type) {
         send_refusal(exchange, &call->refusal);
-    else if (call->subscription)
+    } else if (call->subscription) {
         send_events(exchange);
-    else
+    } else {
         send_response(exchange);
+    }
     end_exchange(exchange);
 }
 
-static void begin_call(struct exchange *exchange, const struct mr_front *front, size_t body_bytes)
+static void begin_call(struct exchange *exchange)
 {
     struct mr_service *service = exchange->kinesis->service;
 
     /* Whatever the request has used, the answer has its own. */
-    exchange->arena.limit = exchange->arena.used + ANSWER_BYTES(body_bytes);
-    exchange->call = (struct mr_call){.action = front->action,
-                                      .request = front->structure,
+    exchange->arena.limit = exchange->arena.used + ANSWER_BYTES(exchange->request->body.size);
+    exchange->call = (struct mr_call){.action = exchange->front.action,
+                                      .request = exchange->front.structure,
                                       .arena = &exchange->arena,
-                                      .caller = exchange->pass.caller,
+                                      .caller = exchange->front.pass.caller,
                                       .done = done};
     if (!exchange->kinesis->has_region)
-        exchange->call.region = front->region;
+        exchange->call.region = exchange->front.region;
     service->call(service, &exchange->call);
 }
+
+/* ---- faults ------------------------------------------------------------------------------- */
+
+static bool is_hit(struct exchange *exchange)
+{
+    struct mr_kinesis *kinesis = exchange->kinesis;
+    char stream[MR_NAME_BYTES_MAX + 1] = "";
+
+    if (!kinesis->faults || !mr_faults_are_set(kinesis->faults))
+        return false;
+    if (kinesis->is_local)
+        mr_service_local_stream_of(kinesis->service, exchange->front.action,
+                                   exchange->front.structure, stream);
+    return mr_faults_hit(kinesis->faults, exchange->front.action, stream, &exchange->fault);
+}
+
+static void go_on(void *context)
+{
+    struct exchange *exchange = context;
+    const struct mr_refusal refusal = {
+        exchange->fault.error, text_of("This is a fault that a rule of the server asked for.")};
+
+    if (exchange->fault.cut == MR_FAULT_CUT_BEFORE) {
+        mr_reply_cut(exchange->reply);
+    } else if (exchange->fault.error) {
+        note(exchange, &refusal);
+        send_refusal(exchange, &refusal);
+    } else {
+        begin_call(exchange);
+        return;
+    }
+    end_exchange(exchange);
+}
+
+static void begin(struct exchange *exchange)
+{
+    exchange->is_hit = is_hit(exchange);
+    if (!exchange->is_hit)
+        begin_call(exchange);
+    else if (exchange->fault.delay_ms)
+        mr_reply_later(exchange->reply, exchange->fault.delay_ms, go_on, exchange);
+    else
+        go_on(exchange);
+}
+
+/* ---- requests ----------------------------------------------------------------------------- */
 
 void mr_kinesis_handle(void *context, const struct mr_request *request)
 {
@@ -359,22 +506,27 @@ void mr_kinesis_handle(void *context, const struct mr_request *request)
         "authorized</Message>\n</AccessDeniedException>\n";
     struct mr_kinesis *kinesis = context;
     struct exchange *exchange = mr_new(struct exchange);
-    struct mr_front front;
 
     atomic_fetch_add(&kinesis->call_count, 1);
     exchange->kinesis = kinesis;
+    exchange->request = request;
+    exchange->began_ns = now_ns();
+    make_id(exchange->request_id);
     exchange->arena = MR_ARENA(REQUEST_BYTES(request->body.size));
     exchange->reply = request->reply;
     exchange->is_cross_origin = mr_request_field(request, "origin").size != 0;
-    mr_front_read(request, kinesis->guard, &exchange->arena, &front);
-    exchange->pass = front.pass;
-    exchange->format = front.format;
-    switch (front.verdict) {
+    if (answer_page(exchange, request)) {
+        end_exchange(exchange);
+        return;
+    }
+    mr_front_read(request, kinesis->guard, &exchange->arena, &exchange->front);
+    switch (exchange->front.verdict) {
     case MR_FRONT_CALL:
-        begin_call(exchange, &front, request->body.size);
+        begin(exchange);
         return;
     case MR_FRONT_REFUSED:
-        send_refusal(exchange, &front.refusal);
+        note(exchange, &exchange->front.refusal);
+        send_refusal(exchange, &exchange->front.refusal);
         break;
     case MR_FRONT_FORBIDDEN:
         send_xml(exchange, 403, forbidden);
@@ -383,7 +535,7 @@ void mr_kinesis_handle(void *context, const struct mr_request *request)
         send_xml(exchange, 404, "<UnknownOperationException/>\n");
         break;
     case MR_FRONT_PLAIN:
-        send_plain(exchange, &front.refusal);
+        send_plain(exchange, &exchange->front.refusal);
         break;
     case MR_FRONT_PREFLIGHT:
         send_preflight(exchange, request);
@@ -406,9 +558,15 @@ struct mr_kinesis *mr_kinesis_of(struct mr_service *service, bool has_region)
     return kinesis;
 }
 
-void mr_kinesis_guard(struct mr_kinesis *kinesis, struct mr_guard *guard)
+void mr_kinesis_attend(struct mr_kinesis *kinesis, const struct mr_kinesis_config *config)
 {
-    kinesis->guard = guard;
+    kinesis->guard = config->guard;
+    kinesis->audit = config->audit;
+    kinesis->faults = config->faults;
+    kinesis->metrics = config->metrics;
+    kinesis->admin = (struct mr_admin){.faults = config->faults,
+                                       .warp = config->has_admin ? config->warp : NULL,
+                                       .service = kinesis->is_local ? kinesis->service : NULL};
 }
 
 mr_status mr_kinesis_open(struct mr_kinesis **kinesis, mr_engine *engine,
@@ -426,11 +584,13 @@ mr_status mr_kinesis_open(struct mr_kinesis **kinesis, mr_engine *engine,
         service_config.shard_count_max = config->shard_count_max;
     service_config.state_delay_ms = config->state_delay_ms;
     service_config.limit_calls = service_config.limit_fan_out = config->has_limits;
+    service_config.clock = config->warp ? &config->warp->clock : NULL;
     status = mr_service_local_open(&service, engine, &service_config, error);
     if (status)
         return status;
     *kinesis = mr_kinesis_of(service, config->region != NULL);
-    mr_kinesis_guard(*kinesis, config->guard);
+    (*kinesis)->is_local = true;
+    mr_kinesis_attend(*kinesis, config);
     return MR_OK;
 }
 

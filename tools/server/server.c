@@ -156,6 +156,7 @@ static void stop_run(struct mr_task *task)
 
     worker->is_stopping = true;
     mr_loop_unwatch(worker->loop, &worker->listener);
+    mr_delays_hurry(worker);
     each_connection(worker, connection_stop);
     if (!worker->connections) {
         mr_loop_end(worker->loop);
@@ -223,7 +224,11 @@ static mr_status open_parts(struct mr_server *server, mr_error *error)
         return mr_fail(error, MR_INVALID, "TLS needs both a certificate and its key");
     if (config->tls_cert)
         status = mr_tls_setup_new(&server->tls, config->tls_cert, config->tls_key, error);
-    if (status == MR_OK)
+    if (status == MR_OK && config->listener)
+        status = mr_socket_adopt(config->listener, &server->port, error);
+    if (status == MR_OK && config->listener)
+        server->listener = config->listener;
+    else if (status == MR_OK)
         status = mr_socket_listen(config->address ? config->address : "127.0.0.1", config->port,
                                   &server->listener, &server->port, error);
     for (unsigned i = 0; i < server->worker_count && status == MR_OK; i++)
@@ -266,6 +271,13 @@ mr_status mr_server_open(struct mr_server **out, const struct mr_server_config *
     }
     *out = server;
     return MR_OK;
+}
+
+mr_status mr_server_reload(struct mr_server *server, mr_error *error)
+{
+    if (!server->tls)
+        return MR_OK;
+    return mr_tls_setup_reload(server->tls, server->config.tls_cert, server->config.tls_key, error);
 }
 
 uint16_t mr_server_port(const struct mr_server *server)

@@ -66,6 +66,14 @@ struct mr_response {
 
 void mr_reply_send(mr_reply reply, const struct mr_response *response);
 
+/* Closes its connection instead of an answer, and with it all that is under way there: trouble, for
+ * those who test what they do about it. */
+void mr_reply_cut(mr_reply reply);
+
+/* Calls run() so much later on the request's loop, or at once if the server stops. Only from its
+ * handler. */
+void mr_reply_later(mr_reply reply, uint32_t ms, void (*run)(void *context), void *context);
+
 /* A body that comes bit by bit. What a feed is asked, and what it says. */
 struct mr_part {
     uint8_t *to;      /* fill this with at most room bytes */
@@ -115,6 +123,7 @@ struct mr_server_limits {
 struct mr_server_config {
     const char *address;  /* NULL: "127.0.0.1" */
     uint16_t port;        /* 0: any free one, see mr_server_port() */
+    int listener;         /* a socket that listens already, instead of those; 0: none */
     unsigned loop_count;  /* 0: one per processor */
     const char *tls_cert; /* files in PEM, the certificate with its chain; NULL: no TLS */
     const char *tls_key;
@@ -128,6 +137,10 @@ struct mr_server_config {
 /* Serves when it returns. INVALID: address, certificate or key; IO. Close it in the end. */
 mr_status mr_server_open(struct mr_server **server, const struct mr_server_config *config,
                          mr_error *error);
+
+/* Reads certificate and key again, for connections to come; those there are stay as they are, and if
+ * it fails all does. */
+mr_status mr_server_reload(struct mr_server *server, mr_error *error);
 
 uint16_t mr_server_port(const struct mr_server *server);
 

@@ -6,15 +6,15 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <string.h>
 
-/* Both are OpenSSL's own: SSL_CTX and SSL. */
+struct mr_tls_setup {
+    pthread_mutex_t lock;
+    SSL_CTX *context; /* each connection keeps the one it began with */
+};
 
-static SSL_CTX *context_of(struct mr_tls_setup *setup)
-{
-    return (SSL_CTX *)(void *)setup;
-}
-
+/* struct mr_tls is OpenSSL's own SSL. */
 static SSL *ssl_of(const struct mr_tls *tls)
 {
     return (SSL *)(uintptr_t)tls;
@@ -46,14 +46,12 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_OK;
 }
 
-mr_status mr_tls_setup_new(struct mr_tls_setup **setup, const char *cert, const char *key,
-                           mr_error *error)
+static mr_status context_new(SSL_CTX **made, const char *cert, const char *key, mr_error *error)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     mr_status status = MR_OK;
 
     mr_check(context);
-    *setup = (struct mr_tls_setup *)(void *)context;
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                      SSL_OP_CIPHER_SERVER_PREFERENCE |
@@ -70,22 +68,59 @@ mr_status mr_tls_setup_new(struct mr_tls_setup **setup, const char *cert, const 
         status = fail(error, "key", key);
     else if (SSL_CTX_check_private_key(context) != 1)
         status = fail(error, "key does not fit the certificate:", key);
-    if (status != MR_OK) {
+    if (status == MR_OK)
+        *made = context;
+    else
         SSL_CTX_free(context);
-        *setup = NULL;
-    }
     return status;
+}
+
+mr_status mr_tls_setup_new(struct mr_tls_setup **setup, const char *cert, const char *key,
+                           mr_error *error)
+{
+    SSL_CTX *context;
+    mr_status status = context_new(&context, cert, key, error);
+
+    if (status)
+        return status;
+    *setup = mr_new(struct mr_tls_setup);
+    (*setup)->context = context;
+    pthread_mutex_init(&(*setup)->lock, NULL);
+    return MR_OK;
+}
+
+mr_status mr_tls_setup_reload(struct mr_tls_setup *setup, const char *cert, const char *key,
+                              mr_error *error)
+{
+    SSL_CTX *context, *before;
+    mr_status status = context_new(&context, cert, key, error);
+
+    if (status)
+        return status;
+    pthread_mutex_lock(&setup->lock);
+    before = setup->context;
+    setup->context = context;
+    pthread_mutex_unlock(&setup->lock);
+    SSL_CTX_free(before);
+    return MR_OK;
 }
 
 void mr_tls_setup_free(struct mr_tls_setup *setup)
 {
-    SSL_CTX_free(context_of(setup));
+    if (!setup)
+        return;
+    SSL_CTX_free(setup->context);
+    pthread_mutex_destroy(&setup->lock);
+    mr_free(setup);
 }
 
 struct mr_tls *mr_tls_new(struct mr_tls_setup *setup, int fd)
 {
-    SSL *ssl = SSL_new(context_of(setup));
+    SSL *ssl;
 
+    pthread_mutex_lock(&setup->lock);
+    ssl = SSL_new(setup->context);
+    pthread_mutex_unlock(&setup->lock);
     if (!ssl || SSL_set_fd(ssl, fd) != 1)
         mr_out_of_memory(0);
     SSL_set_accept_state(ssl);

@@ -10,6 +10,9 @@ struct mr_tls;       /* one connection's */
 /* INVALID: the message says what is wrong with which file. */
 mr_status mr_tls_setup_new(struct mr_tls_setup **setup, const char *cert, const char *key,
                            mr_error *error);
+/* Reads them again, for connections to come. If it fails all stays as it is. Any thread. */
+mr_status mr_tls_setup_reload(struct mr_tls_setup *setup, const char *cert, const char *key,
+                              mr_error *error);
 void mr_tls_setup_free(struct mr_tls_setup *setup);
 
 struct mr_tls *mr_tls_new(struct mr_tls_setup *setup, int fd);
