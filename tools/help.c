@@ -1,9 +1,12 @@
 #include "command.h"
 #include "figures.h"
 #include "output.h"
+#include "settings_print.h"
 
 #include <stdio.h>
 #include <string.h>
+
+enum { OUTPUT_TEXT, OUTPUT_MAN, OUTPUT_CONFIG }; /* of help --output */
 
 /* "-k, --key KEY" */
 static void format_option(const struct mr_option *option, char *text, size_t bytes)
@@ -112,6 +115,18 @@ enum mr_exit mr_command_help(struct mr_cli *cli)
         return *guess ? mr_cli_misused(cli, "there is no command '%s': did you mean '%s'?", name,
                                        guess)
                       : mr_cli_misused(cli, "there is no command '%s'", name);
+    if (options->output && !command)
+        return mr_cli_misused(cli, "say of which command");
+    if (options->output == OUTPUT_CONFIG && strcmp(command->name, "serve") != 0)
+        return mr_cli_misused(cli, "only serve has a file of settings");
+    if (options->output == OUTPUT_MAN) {
+        mr_options_print_man(command->options);
+        return MR_EXIT_OK;
+    }
+    if (options->output == OUTPUT_CONFIG) {
+        mr_options_print_config(command->options);
+        return MR_EXIT_OK;
+    }
     if (!options->complete) {
         mr_help_print(command);
         return MR_EXIT_OK;

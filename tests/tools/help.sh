@@ -47,6 +47,9 @@ for command in "${commands[@]}"; do
     done < <(sed -nE '/^Examples/,/^Usage/s/^  (([a-z].*)?millrace .*)/\1/p' "$work/out")
 done
 
+check "the man page has the settings of serve as the program prints them" diff \
+    <(sed '/^\.\\" What "millrace help serve -o man"/,/^\.\\" So far/!d; //d' $man) \
+    <(millrace help serve -o man)
 check "help lists the commands" ends 0 millrace help
 for command in "${commands[@]}"; do
     check "help lists $command" grep -q "^  $command " "$work/out"
