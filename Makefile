@@ -274,6 +274,7 @@ mandir     := $(DESTDIR)$(PREFIX)/share/man/man1
 bashdir    := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir     := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir    := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+systemddir := $(DESTDIR)$(PREFIX)/lib/systemd/system
 labsdir    := $(DESTDIR)$(PREFIX)/share/millrace/labs
 
 .PHONY: install uninstall clean help ci
@@ -293,6 +294,9 @@ install: all                                ## to DESTDIR/PREFIX: program, libra
 	$(Q)install -m 644 tools/completions/millrace $(bashdir)
 	$(Q)install -m 644 tools/completions/_millrace $(zshdir)
 	$(Q)install -m 644 tools/completions/millrace.fish $(fishdir)
+	$(Q)install -d $(systemddir)
+	$(Q)sed 's|@PREFIX@|$(PREFIX)|' tools/systemd/millrace.service.in > $(systemddir)/millrace.service
+	$(Q)install -m 644 tools/systemd/millrace.socket $(systemddir)
 	$(Q)install -d $(labsdir)/data
 	$(Q)install -m 644 tools/labs/lab.sh $(wildcard tools/labs/[0-9]*.sh) $(labsdir)
 	$(Q)install -m 644 $(wildcard tools/labs/data/*) $(labsdir)/data
@@ -301,6 +305,7 @@ uninstall:                                  ## undo install
 	$(Q)rm -f $(bindir)/millrace $(libdir)/libmillrace.* $(libdir)/libmillrace-*.* \
 	  $(includedir)/millrace*.h $(libdir)/pkgconfig/millrace*.pc $(mandir)/millrace*.1 \
 	  $(bashdir)/millrace $(zshdir)/_millrace $(fishdir)/millrace.fish
+	$(Q)rm -f $(systemddir)/millrace.service $(systemddir)/millrace.socket
 	$(Q)rm -rf $(labsdir)
 
 ci:                                         ## what the gate runs: lint, builds, tests plain and under sanitizers

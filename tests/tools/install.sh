@@ -58,6 +58,22 @@ try "installs" make -s install DESTDIR="$root" PREFIX=/usr
 try "the program runs" "$root/usr/bin/millrace" --version
 try "has the man page" [ -s "$root/usr/share/man/man1/millrace.1" ]
 try "has the completion" [ -s "$root/usr/share/bash-completion/completions/millrace" ]
+unit=$root/usr/lib/systemd/system/millrace.service
+try "has the systemd unit, for where it is installed" grep -qx 'ExecStart=/usr/bin/millrace serve' "$unit"
+if command -v systemd-analyze > /dev/null; then
+    sed "s|^ExecStart=|&$root|" "$unit" > "$root/millrace.service"
+    cp "${unit%service}socket" "$root"
+    verifies() {
+        systemd-analyze verify --man=no "$root/millrace.service" "$root/millrace.socket" &> "$root/said" ||
+            { cat "$root/said"; return 1; }
+        ! grep -q "$root" "$root/said" || { cat "$root/said"; return 1; }
+    }
+    try "systemd takes the unit" verifies
+    is_safe() {
+        systemd-analyze security --offline=yes --threshold=20 --no-pager "$root/millrace.service" > "$root/said"
+    }
+    try "and thinks that it is safe" is_safe
+fi
 # shellcheck disable=SC2046 # flags are a list
 try "links with the shared library" compile "$root/shared" $(pc Libs)
 try "runs with the shared library" env -C "$root" LD_LIBRARY_PATH="$lib" ./shared
