@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # A record processor for tests, by the KCL's MultiLangDaemon protocol: LOG [TROUBLE]. Data is appended to
 # LOG, a batch at a time, before it is checkpointed; data of a multiple of 3 bytes needs no padding
-# in base64 and can be decoded as one. TROUBLE comes once, at the first records.
+# in base64 and can be decoded as one. TROUBLE comes once, at the first records; "lazy" checkpoints only
+# every fourth batch.
 set -uo pipefail
 
-log=$1 trouble=${2:-}
+log=$1 trouble=${2:-} batches=0 every=1
+[ "$trouble" != lazy ] || every=4
 
 checkpoint() {
     local answer
@@ -29,7 +31,8 @@ while read -r line; do
     case $action in
     processRecords)
         grep -o '"data":"[^"]*"' <<< "$line" | cut -d '"' -f 4 | base64 -d | flock "$log" tee -a "$log" > /dev/null
-        checkpoint
+        batches=$((batches + 1))
+        [ $((batches % every)) != 0 ] || checkpoint
         ;;
     shardEnded | shutdownRequested) checkpoint ;;
     esac

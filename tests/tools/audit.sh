@@ -24,8 +24,7 @@ start() {
 
 # work PLACE: a worker, in the place of one that has gone
 work() {
-    "$MILLRACE" --endpoint "$url" consume s -a app --failover 1s tests/support/processor.sh "$log" \
-        2>> "$work/err.workers" &
+    "$MILLRACE" consume -p "$work/properties" 2>> "$work/err.workers" &
     workers[$1]=$!
 }
 
@@ -74,6 +73,17 @@ reach() {
 
 start 0
 url=http://127.0.0.1:$port
+cat > "$work/properties" << END
+executableName = tests/support/processor.sh $log lazy
+streamName = s
+applicationName = app
+initialPositionInStream = TRIM_HORIZON
+kinesisEndpoint = $url
+retrievalMode = POLLING
+maxRecords = 200
+idleTimeBetweenReadsInMillis = 50
+failoverTimeMillis = 1000
+END
 millrace --endpoint "$url" create s --shards 3 2> "$work/err"
 audit > "$work/progress" &
 auditor=$!
