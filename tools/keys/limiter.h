@@ -24,41 +24,42 @@ static inline uint64_t mr_bucket_worth_ns(uint32_t per_s, uint64_t amount)
 
 static inline bool mr_bucket_gives(uint64_t full_at_ns, uint64_t now_ns, uint64_t worth_ns)
 {
-    return full_at_ns <= now_ns || full_at_ns + worth_ns <= now_ns + MR_LIMITER_SECOND_NS;
+    return (full_at_ns <= now_ns) | (full_at_ns + worth_ns <= now_ns + MR_LIMITER_SECOND_NS);
 }
 
-static inline void mr_bucket_lose(uint64_t *full_at_ns, uint64_t now_ns, uint64_t worth_ns)
+static inline uint64_t mr_bucket_without(uint64_t full_at_ns, uint64_t now_ns, uint64_t worth_ns)
 {
-    *full_at_ns = (*full_at_ns > now_ns ? *full_at_ns : now_ns) + worth_ns;
+    return (full_at_ns > now_ns ? full_at_ns : now_ns) + worth_ns;
 }
 
-static inline void mr_throttled_add(struct mr_throttled *throttled, uint32_t bytes)
+static inline void mr_throttled_add(struct mr_throttled *throttled, bool is_refused, uint32_t bytes)
 {
-    throttled->record_count++;
-    throttled->bytes += bytes;
+    throttled->record_count += is_refused;
+    throttled->bytes += is_refused ? bytes : 0;
 }
 
-/* record_ns, bytes_ns: how long a record's worth of each takes to come in. */
+/* record_ns, bytes_ns: how long a record's worth of each takes to come in. Without branches: what is
+ * refused cannot be foreseen. */
 static inline void mr_limiter_take(struct mr_limiter *limiter, const struct mr_limits *limits,
                                    uint64_t now_ns, uint32_t bytes, uint64_t record_ns,
                                    uint64_t bytes_ns)
 {
-    if (mr_bucket_gives(limiter->records_full_at_ns, now_ns, record_ns) &&
-        mr_bucket_gives(limiter->bytes_full_at_ns, now_ns, bytes_ns)) {
-        mr_bucket_lose(&limiter->records_full_at_ns, now_ns, record_ns);
-        mr_bucket_lose(&limiter->bytes_full_at_ns, now_ns, bytes_ns);
-    } else {
-        mr_throttled_add(&limiter->throttled[MR_MODEL_BUCKET], bytes);
-    }
+    uint64_t records_at_ns = limiter->records_full_at_ns, bytes_at_ns = limiter->bytes_full_at_ns;
+    bool gives = mr_bucket_gives(records_at_ns, now_ns, record_ns) &
+                 mr_bucket_gives(bytes_at_ns, now_ns, bytes_ns);
+    bool fits = (limiter->window_record_count < limits->write_records_per_s) &
+                ((limiter->window_bytes == 0) |
+                 ((uint64_t)limiter->window_bytes + bytes <= limits->write_bytes_per_s));
+    uint64_t records_next_ns = mr_bucket_without(records_at_ns, now_ns, record_ns);
+    uint64_t bytes_next_ns = mr_bucket_without(bytes_at_ns, now_ns, bytes_ns);
 
-    if (limiter->window_record_count < limits->write_records_per_s &&
-        (limiter->window_bytes == 0 ||
-         (uint64_t)limiter->window_bytes + bytes <= limits->write_bytes_per_s)) {
-        limiter->window_record_count++;
-        limiter->window_bytes += bytes;
-    } else {
-        mr_throttled_add(&limiter->throttled[MR_MODEL_WINDOW], bytes);
-    }
+    limiter->records_full_at_ns = gives ? records_next_ns : records_at_ns;
+    limiter->bytes_full_at_ns = gives ? bytes_next_ns : bytes_at_ns;
+    mr_throttled_add(&limiter->throttled[MR_MODEL_BUCKET], !gives, bytes);
+
+    limiter->window_record_count += fits;
+    limiter->window_bytes += fits ? bytes : 0;
+    mr_throttled_add(&limiter->throttled[MR_MODEL_WINDOW], !fits, bytes);
 }
 
 static inline void mr_limiter_next_window(struct mr_limiter *limiter)

@@ -6,8 +6,9 @@
 
 #define SECOND_NS MR_LIMITER_SECOND_NS
 #define HELD_MAX ((size_t)256 << 10) /* records of a second that are kept */
-#define SPARSE_MAX 16                /* seconds of so few records are counted one by one */
-#define FILTER_MAX 3                 /* so few shards of a division are picked out one by one */
+#define QUARTER_NS (SECOND_NS / (TAILS + 1))
+#define SPARSE_MAX 16 /* seconds of so few records are counted one by one */
+#define FILTER_MAX 3  /* so few shards of a division are picked out one by one */
 
 static void held_init(struct held *held)
 {
@@ -45,13 +46,18 @@ struct mr_simulation *mr_simulation_new(const struct mr_grid *grid, const struct
     made->record_sums = mr_alloc((cell_count + 1) * sizeof *made->record_sums);
     made->byte_sums = mr_alloc((cell_count + 1) * sizeof *made->byte_sums);
     made->picked = mr_alloc(HELD_MAX * sizeof *made->picked);
+    made->tails_second = UINT64_MAX;
+    for (size_t i = 0; i < TAILS; i++)
+        made->tails[i] = mr_alloc((cell_count + 1) * sizeof *made->tails[i]);
     made->shards = mr_alloc_zero(grid->shard_count, sizeof *made->shards);
+    made->limiters = mr_alloc_zero(grid->shard_count, sizeof *made->limiters);
     for (size_t i = 0; i < grid->shard_count; i++)
         made->shards[i].second = UINT64_MAX;
     for (size_t i = 0; i < grid->division_count; i++) {
         struct division *division = &made->divisions[i];
 
         division->shards = made->shards + grid->divisions[i].first_shard;
+        division->limiters = made->limiters + grid->divisions[i].first_shard;
         division->bins = mr_alloc_zero(MR_BIN_COUNT, sizeof *division->bins);
         division->followed = mr_alloc(grid->divisions[i].shard_count * sizeof *division->followed);
     }
@@ -80,7 +86,10 @@ void mr_simulation_free(struct mr_simulation *simulation)
     mr_free(simulation->record_sums);
     mr_free(simulation->byte_sums);
     mr_free(simulation->picked);
+    for (size_t i = 0; i < TAILS; i++)
+        mr_free(simulation->tails[i]);
     mr_free(simulation->shards);
+    mr_free(simulation->limiters);
     mr_free(simulation->stream_bins);
     mr_free(simulation);
 }
@@ -95,12 +104,11 @@ static void find_worth(const struct mr_simulation *simulation, struct held *held
                                                                held->bytes[held->worth_count]);
 }
 
-static inline void take(struct mr_simulation *simulation, struct shard *shard,
+static inline void take(struct mr_simulation *simulation, struct mr_limiter *limiter,
                         const struct held *held, size_t place)
 {
-    mr_limiter_take(&shard->limiter, &simulation->limits,
-                    held->second * SECOND_NS + held->at_ns[place], held->bytes[place],
-                    simulation->record_ns, held->worth_ns[place]);
+    mr_limiter_take(limiter, &simulation->limits, held->second * SECOND_NS + held->at_ns[place],
+                    held->bytes[place], simulation->record_ns, held->worth_ns[place]);
 }
 
 /* One shard's records. */
@@ -110,7 +118,7 @@ static void walk_shard(struct mr_simulation *simulation, size_t index, uint32_t 
     const struct mr_division *division = &simulation->grid->divisions[index];
     uint16_t first = division->first_cells[number];
     uint16_t width = (uint16_t)(division->first_cells[number + 1] - first);
-    struct shard *shard = &simulation->divisions[index].shards[number];
+    struct mr_limiter *limiter = &simulation->divisions[index].limiters[number];
     uint32_t *picked = simulation->picked;
     size_t count = 0;
 
@@ -120,7 +128,7 @@ static void walk_shard(struct mr_simulation *simulation, size_t index, uint32_t 
         count += (uint16_t)(held->cells[i] - first) < width;
     }
     for (size_t i = 0; i < count; i++)
-        take(simulation, shard, held, picked[i]);
+        take(simulation, limiter, held, picked[i]);
 }
 
 /* Those of all shards that are followed. */
@@ -138,10 +146,10 @@ static void walk_division(struct mr_simulation *simulation, size_t index)
     }
     find_worth(simulation, held);
     for (size_t i = 0; i < held->count; i++) {
-        struct shard *shard = &division->shards[shard_of[held->cells[i]]];
+        uint16_t number = shard_of[held->cells[i]];
 
-        if (shard->is_followed)
-            take(simulation, shard, held, i);
+        if (division->shards[number].is_followed)
+            take(simulation, &division->limiters[number], held, i);
     }
 }
 
@@ -149,14 +157,14 @@ static void walk_division(struct mr_simulation *simulation, size_t index)
 static void follow(struct mr_simulation *simulation, size_t index, uint32_t number)
 {
     struct division *division = &simulation->divisions[index];
-    struct shard *shard = &division->shards[number];
+    struct mr_limiter *limiter = &division->limiters[number];
 
-    shard->is_followed = true;
+    division->shards[number].is_followed = true;
     division->followed[division->followed_count++] = number;
-    mr_limiter_rest(&shard->limiter);
+    mr_limiter_rest(limiter);
     if (simulation->before.second + 1 == simulation->second)
         walk_shard(simulation, index, number, &simulation->before);
-    mr_limiter_next_window(&shard->limiter);
+    mr_limiter_next_window(limiter);
 }
 
 /* From the start of this second. */
@@ -175,19 +183,85 @@ static void unfollow(struct mr_simulation *simulation, struct division *division
 
     for (size_t i = 0; i < division->followed_count; i++) {
         struct shard *shard = &division->shards[division->followed[i]];
+        const struct mr_limiter *limiter = &division->limiters[division->followed[i]];
         bool has_some = shard->second == simulation->second;
         uint64_t bytes_ns = mr_bucket_worth_ns(simulation->limits.write_bytes_per_s, shard->bytes);
 
         shard->is_followed =
-            until_full_ns(simulation, shard->limiter.records_full_at_ns) +
+            until_full_ns(simulation, limiter->records_full_at_ns) +
                     (has_some ? shard->record_count * simulation->record_ns : 0) >
                 SECOND_NS ||
-            until_full_ns(simulation, shard->limiter.bytes_full_at_ns) + (has_some ? bytes_ns : 0) >
+            until_full_ns(simulation, limiter->bytes_full_at_ns) + (has_some ? bytes_ns : 0) >
                 SECOND_NS;
         if (shard->is_followed)
             division->followed[kept++] = division->followed[i];
     }
     division->followed_count = kept;
+}
+
+/*
+ * What came in the last quarter, half and three quarters of the second before, as sums over the cells
+ * before each. With them most shards that are busy but evenly so need not be followed.
+ */
+static void find_tails(struct mr_simulation *simulation)
+{
+    const struct held *before = &simulation->before;
+    size_t cell_count = simulation->grid->cell_count, next = before->count;
+    struct mr_load *counts = mr_alloc_zero(cell_count, sizeof *counts);
+
+    for (size_t t = 0; t < TAILS; t++) {
+        uint32_t start_ns = (uint32_t)(SECOND_NS - (t + 1) * QUARTER_NS);
+        struct mr_load sum = {0};
+
+        for (; next > 0 && before->at_ns[next - 1] >= start_ns; next--) {
+            counts[before->cells[next - 1]].record_count++;
+            counts[before->cells[next - 1]].bytes += before->bytes[next - 1];
+        }
+        for (size_t c = 0; c < cell_count; c++) {
+            simulation->tails[t][c] = sum;
+            sum.record_count += counts[c].record_count;
+            sum.bytes += counts[c].bytes;
+        }
+        simulation->tails[t][cell_count] = sum;
+    }
+    mr_free(counts);
+    simulation->tails_second = before->second;
+}
+
+static uint64_t worth_ns(const struct mr_simulation *simulation, struct mr_load load)
+{
+    uint64_t records_ns = load.record_count * simulation->record_ns;
+    uint64_t bytes_ns = mr_bucket_worth_ns(simulation->limits.write_bytes_per_s, load.bytes);
+
+    return records_ns > bytes_ns ? records_ns : bytes_ns;
+}
+
+/*
+ * Whether the shard may refuse some of what came in this second, or still be short at its end because
+ * of what came before it. Neither can be if, from whatever record of the second before counted, all
+ * that came until now has come in again by the end of this second. both: of the two seconds.
+ */
+static bool may_matter(struct mr_simulation *simulation, size_t index, uint32_t number,
+                       struct mr_load now, struct mr_load both)
+{
+    const struct mr_division *division = &simulation->grid->divisions[index];
+    uint16_t first = division->first_cells[number], end = division->first_cells[number + 1];
+
+    if (worth_ns(simulation, now) > SECOND_NS ||
+        worth_ns(simulation, both) > SECOND_NS + TAILS * QUARTER_NS)
+        return true;
+    if (simulation->tails_second != simulation->before.second)
+        find_tails(simulation);
+    for (size_t t = 0; t < TAILS; t++) {
+        const struct mr_load *sums = simulation->tails[t];
+        struct mr_load since = {now.record_count + sums[end].record_count -
+                                    sums[first].record_count,
+                                now.bytes + sums[end].bytes - sums[first].bytes};
+
+        if (worth_ns(simulation, since) > SECOND_NS + t * QUARTER_NS)
+            return true;
+    }
+    return false;
 }
 
 /* ---- a second ------------------------------------------------------------------------------- */
@@ -216,15 +290,17 @@ static inline void visit(struct mr_simulation *simulation, size_t index, uint32_
                       (size_t)(shard - simulation->shards), busy);
     if (!shard->is_followed) {
         bool is_next = shard->second + 1 == simulation->second;
-        uint64_t records = record_count + (is_next ? shard->record_count : 0);
-        uint64_t both = bytes + (is_next ? shard->bytes : 0);
+        struct mr_load now = {record_count, bytes};
+        struct mr_load both = {record_count + (is_next ? shard->record_count : 0),
+                               bytes + (is_next ? shard->bytes : 0)};
 
-        if (records > simulation->limits.write_records_per_s ||
-            both > simulation->limits.write_bytes_per_s)
+        if ((both.record_count > simulation->limits.write_records_per_s ||
+             both.bytes > simulation->limits.write_bytes_per_s) &&
+            may_matter(simulation, index, number, now, both))
             follow(simulation, index, number);
     }
     shard->second = simulation->second;
-    shard->record_count = record_count;
+    shard->record_count = (uint32_t)record_count;
     shard->bytes = bytes;
 }
 
@@ -346,7 +422,7 @@ static void end_second(struct mr_simulation *simulation)
             unfollow(simulation, division);
         walk_division(simulation, d);
         for (size_t i = 0; i < division->followed_count; i++)
-            mr_limiter_next_window(&division->shards[division->followed[i]].limiter);
+            mr_limiter_next_window(&division->limiters[division->followed[i]]);
     }
     if (simulation->in_second.record_count > simulation->peak.record_count)
         simulation->peak.record_count = simulation->in_second.record_count;

@@ -34,7 +34,7 @@ struct mr_load mr_simulation_load(const struct mr_simulation *simulation, size_t
 struct mr_throttled mr_simulation_throttled(const struct mr_simulation *simulation, size_t division,
                                             size_t shard, enum mr_model model)
 {
-    return simulation->divisions[division].shards[shard].limiter.throttled[model];
+    return simulation->divisions[division].limiters[shard].throttled[model];
 }
 
 struct mr_throttled mr_simulation_throttled_sum(const struct mr_simulation *simulation,

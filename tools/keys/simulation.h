@@ -6,6 +6,8 @@
 #include "keys/limiter.h"
 #include "keys/timeline.h"
 
+#define TAILS 3 /* the last quarter, half and three quarters of a second */
+
 /* Records of one second, in order. */
 struct held {
     uint64_t second;
@@ -18,13 +20,14 @@ struct held {
 
 struct shard {
     uint64_t second; /* its last with records, and what came in it */
-    uint64_t record_count, bytes;
+    uint64_t bytes;
+    uint32_t record_count;
     bool is_followed;
-    struct mr_limiter limiter; /* while it is */
 };
 
 struct division {
     struct shard *shards;
+    struct mr_limiter *limiters; /* of the shards, while they are followed */
     uint32_t *bins;
     uint64_t over_count, over_second_count;
     float max;
@@ -47,8 +50,11 @@ struct mr_simulation {
     struct mr_load *cells;               /* in all */
     uint64_t *record_sums, *byte_sums;   /* over the cells before each */
     uint32_t *picked;                    /* room for the places of one shard's records */
+    struct mr_load *tails[TAILS];        /* of the second before: see find_tails() */
+    uint64_t tails_second;
 
     struct shard *shards; /* of all divisions */
+    struct mr_limiter *limiters;
     struct division divisions[MR_GRID_DIVISIONS_MAX];
     uint32_t *stream_bins; /* [shard][MR_BIN_COUNT], of the stream's division */
     struct mr_timeline_columns timeline;
