@@ -95,6 +95,10 @@ static void take(void *context, unsigned line, const char *name, const char *val
     struct reading *reading = context;
     struct mr_kcl_properties *properties = reading->properties;
 
+    if (!*name) {
+        say(reading, line, true, "a value without a key");
+        return;
+    }
     for (size_t i = 0; i < MR_KEY_COUNT; i++) {
         char *before = properties->values[i];
 
@@ -108,10 +112,7 @@ static void take(void *context, unsigned line, const char *name, const char *val
         properties->lines[i] = line;
         return;
     }
-    if (*name)
-        say_unknown(reading, line, name);
-    else
-        say(reading, line, true, "a value without a key");
+    say_unknown(reading, line, name);
 }
 
 uint64_t mr_kcl_properties_number(const struct mr_kcl_properties *properties, enum mr_key key,
