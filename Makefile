@@ -49,7 +49,7 @@ engine_libs   := -lzstd -lxxhash
 remote_libs   := -lcurl -lcrypto
 consumer_libs := -lsqlite3
 server_libs   := -lnghttp2 -lssl
-tools_libs    := -lz -lm
+tools_libs    := -lz -lm -lrdkafka
 
 # ---- what is built from what -----------------------------------------------------------
 # A new file in one of these folders is built without an edit here.
