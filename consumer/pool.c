@@ -113,15 +113,17 @@ void mr_pool_free(struct mr_pool *pool)
 void mr_pool_add(struct mr_pool *pool, struct mr_pool_job *job)
 {
     bool needs_look;
+    uint32_t waiting;
 
     pthread_mutex_lock(&pool->lock);
     job->next = NULL;
     *pool->last = job;
     pool->last = &job->next;
-    atomic_fetch_add_explicit(&pool->waiting_count, 1, memory_order_relaxed);
+    waiting = atomic_fetch_add_explicit(&pool->waiting_count, 1, memory_order_relaxed) + 1;
     if (pool->idle_count > 0)
         pthread_cond_signal(&pool->changed);
-    needs_look = !pool->is_looked_after && pool->idle_count == 0;
+    /* An idle thread may be on its way to the job of another. */
+    needs_look = !pool->is_looked_after && waiting > pool->idle_count;
     pool->is_looked_after |= needs_look;
     pthread_mutex_unlock(&pool->lock);
     if (!needs_look)
