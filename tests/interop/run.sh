@@ -21,6 +21,16 @@ install_clients() {
         echo "installing aws-kinesis-agg"
         "$clients/venv/bin/pip" -q install aws-kinesis-agg six || return # it forgets to ask for six
     }
+    [ -d "$clients/kclpy/amazon_kclpy" ] || { # its sources, with the sample; installing it brings Java's
+        echo "fetching amazon_kclpy"
+        mkdir -p "$clients/kclpy" && "$clients/venv/bin/pip" -q download --no-deps --no-binary :all: \
+            -d "$clients/kclpy" amazon_kclpy && tar xf "$clients"/kclpy/*.tar.gz -C "$clients/kclpy" \
+            --strip-components 1 && chmod +x "$clients/kclpy/samples/sample_kclpy_app.py" || return
+    }
+    [ -d "$clients/node_modules/aws-kcl" ] || {
+        echo "installing aws-kcl"
+        npm install --silent --no-fund --no-audit --prefix "$clients" aws-kcl || return
+    }
     [ -d "$clients/node_modules/@aws-sdk/client-kinesis" ] || {
         echo "installing @aws-sdk/client-kinesis"
         npm install --silent --no-fund --no-audit --prefix "$clients" @aws-sdk/client-kinesis || return
@@ -111,6 +121,18 @@ for scheme in http https; do
     run2 "cli2-$scheme" env AWS_ENDPOINT_URL="$url" AWS_CONFIG_FILE="$work/cli2/config" \
         "$here/cli.sh" "cli2-$scheme"
 done
+run kcl-python env PYTHONPATH="$clients/kclpy" PATH="$clients/kclpy/samples:$PATH" \
+    "$here/kcl.sh" kcl-python kclpysample "$clients/kclpy/samples/sample.properties"
+cat > "$work/kcl_node.properties" << END
+executableName = node $here/kcl_app.cjs
+streamName = kcl-node
+applicationName = NodeKCLSample
+AwsCredentialsProvider = DefaultCredentialsProvider
+processingLanguage = nodejs/18
+initialPositionInStream = TRIM_HORIZON
+regionName = us-east-1
+END
+run kcl-node env NODE_PATH="$clients/node_modules" "$here/kcl.sh" kcl-node kcl-node "$work/kcl_node.properties"
 run papercuts python "$here/papercuts.py" "http://127.0.0.1:$port"
 run papercuts-shards python "$here/papercuts_shards.py" "http://127.0.0.1:$port"
 run lab-reshard python "$here/lab_reshard.py" "http://127.0.0.1:$port"
