@@ -13,7 +13,6 @@
 #include "base/fail.h"
 #include "base/u128.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define DIGIT_COUNT (MR_SEQUENCE_TEXT_BYTES - 1)
@@ -140,7 +139,15 @@ mr_status mr_sequence_parse(const char *text, mr_sequence *sequence, mr_error *e
 
 void mr_shard_format(mr_shard_id shard, char text[MR_SHARD_TEXT_BYTES])
 {
-    snprintf(text, MR_SHARD_TEXT_BYTES, "shardId-%012u", shard);
+    static const char name[] = "shardId-";
+    const size_t at = sizeof name - 1;
+
+    /* Twelve digits: the last eight, before them those that a number of 32 bits has more, and over
+     * their zeros the name. */
+    mr_store64(text + at + 4, digits_of(shard % PART));
+    mr_store64(text + at - 4, digits_of(shard / PART));
+    memcpy(text, name, at);
+    text[at + 12] = '\0';
 }
 
 mr_status mr_shard_parse(const char *text, mr_shard_id *shard, mr_error *error)

@@ -1,11 +1,9 @@
 /* claim.c - what a request says of its signature, in the header or in the query (spec 2.7). */
 #include "server/part.h"
 #include "server/verify.h"
-#include "wire/sign.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define TEXT(bytes) (int)(bytes).size, (const char *)(bytes).data
 
@@ -15,19 +13,40 @@ static bool refuse(struct mr_refusal *refusal, enum mr_exception type, mr_bytes 
     return false;
 }
 
+/* What an Authorization header has to have. */
+struct parameter {
+    const char *name;
+    mr_bytes value; /* absent if it is empty, too */
+};
+enum { CREDENTIAL, SIGNATURE, SIGNED_HEADERS, PARAMETER_COUNT };
+
 /* "AWS4-HMAC-SHA256 Credential=..., SignedHeaders=..., Signature=..." */
-static bool header_is_whole(const struct mr_request *request, mr_bytes header,
-                            struct mr_arena *arena, struct mr_refusal *refusal)
+static void find_parameters(mr_bytes header, struct parameter parameters[PARAMETER_COUNT])
 {
-    static const char *const names[] = {"Credential", "Signature", "SignedHeaders"};
+    mr_bytes value, name;
+
+    while (mr_part_take(&header, ", ", &value)) {
+        if (!mr_part_take(&value, "=", &name) || value.size == 0)
+            continue;
+        for (size_t i = 0; i < PARAMETER_COUNT; i++)
+            if (!parameters[i].value.data && mr_part_is(name, parameters[i].name))
+                parameters[i].value = value;
+    }
+}
+
+static bool header_is_whole(mr_bytes header, const struct parameter parameters[PARAMETER_COUNT],
+                            const struct mr_claim *claim, struct mr_arena *arena,
+                            struct mr_refusal *refusal)
+{
     char message[512] = "";
     size_t used = 0;
 
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!mr_part_find(header, ", ", names[i]).data)
+    for (size_t i = 0; i < PARAMETER_COUNT; i++)
+        if (!parameters[i].value.data)
             used += (size_t)snprintf(message + used, sizeof message - used,
-                                     "Authorization header requires '%s' parameter. ", names[i]);
-    if (!mr_request_field(request, "x-amz-date").size && !mr_request_field(request, "date").size)
+                                     "Authorization header requires '%s' parameter. ",
+                                     parameters[i].name);
+    if (!claim->written.size)
         used += (size_t)snprintf(message + used, sizeof message - used,
                                  "Authorization header requires existence of either a "
                                  "'X-Amz-Date' or a 'Date' header. ");
@@ -80,47 +99,24 @@ static void read_credential(mr_bytes credential, struct mr_claim *claim)
         claim->terminator = (mr_bytes){0}; /* more than there should be */
 }
 
-/* The second that it names; -1: it is not written as it should be. */
-static int64_t second_of(mr_bytes time, const char *format)
+static bool read_header(const struct mr_request *request, mr_bytes header, struct mr_arena *arena,
+                        struct mr_claim *claim, struct mr_refusal *refusal)
 {
-    char text[40];
-    struct tm parts = {0};
-    const char *end;
+    struct parameter parameters[PARAMETER_COUNT] = {[CREDENTIAL] = {.name = "Credential"},
+                                                    [SIGNATURE] = {.name = "Signature"},
+                                                    [SIGNED_HEADERS] = {.name = "SignedHeaders"}};
 
-    if (time.size >= sizeof text)
-        return -1;
-    memcpy(text, time.data, time.size);
-    text[time.size] = 0;
-    end = strptime(text, format, &parts);
-    return end && *end == 0 ? (int64_t)timegm(&parts) : -1;
-}
-
-/* As it is signed, a time is in the basic format; a Date field is not. */
-static void read_time(mr_bytes written, struct mr_arena *arena, struct mr_claim *claim)
-{
-    int64_t second = second_of(written, "%Y%m%dT%H%M%SZ");
-    char text[MR_SIGN_TIME_BYTES];
-
-    claim->written = written;
-    if (second < 0 && !claim->is_query)
-        second = second_of(written, "%a, %d %b %Y %H:%M:%S GMT");
-    if (second < 0 || second > INT64_C(253402300799))
-        return;
-    mr_sign_time(second * 1000, text);
-    claim->time = mr_arena_copy(arena, mr_part_of(text));
-    claim->time_s = second;
-}
-
-static void read_header(const struct mr_request *request, mr_bytes header, struct mr_arena *arena,
-                        struct mr_claim *claim)
-{
-    mr_bytes time = mr_request_field(request, "x-amz-date");
-
-    read_credential(mr_part_find(header, ", ", "Credential"), claim);
-    claim->names = mr_part_find(header, ", ", "SignedHeaders");
-    claim->signature = mr_part_find(header, ", ", "Signature");
+    find_parameters(header, parameters);
+    claim->written = mr_request_field(request, "x-amz-date");
+    if (!claim->written.size)
+        claim->written = mr_request_field(request, "date");
+    if (!header_is_whole(header, parameters, claim, arena, refusal))
+        return false;
+    read_credential(parameters[CREDENTIAL].value, claim);
+    claim->names = parameters[SIGNED_HEADERS].value;
+    claim->signature = parameters[SIGNATURE].value;
     claim->token = mr_request_field(request, "x-amz-security-token");
-    read_time(time.size ? time : mr_request_field(request, "date"), arena, claim);
+    return true;
 }
 
 static void read_query(mr_bytes query, struct mr_arena *arena, struct mr_claim *claim)
@@ -133,7 +129,7 @@ static void read_query(mr_bytes query, struct mr_arena *arena, struct mr_claim *
     if (claim->token.data)
         claim->token = mr_part_decode(claim->token, arena);
     claim->expires = mr_part_find(query, "&", "X-Amz-Expires");
-    read_time(mr_part_find(query, "&", "X-Amz-Date"), arena, claim);
+    claim->written = mr_part_find(query, "&", "X-Amz-Date");
 }
 
 bool mr_claim_read(const struct mr_request *request, struct mr_arena *arena, struct mr_claim *claim,
@@ -156,8 +152,5 @@ bool mr_claim_read(const struct mr_request *request, struct mr_arena *arena, str
         read_query(request->query, arena, claim);
         return true;
     }
-    if (!header_is_whole(request, header, arena, refusal))
-        return false;
-    read_header(request, header, arena, claim);
-    return true;
+    return read_header(request, header, arena, claim, refusal);
 }

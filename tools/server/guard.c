@@ -206,9 +206,8 @@ static struct mr_access_key *find_key(const struct mr_roster *roster, const stru
 }
 
 static bool check(struct mr_guard *guard, struct mr_roster *roster,
-                  const struct mr_request *request, const struct mr_claim *claim,
-                  struct mr_arena *arena, const struct mr_caller **caller,
-                  struct mr_refusal *refusal)
+                  const struct mr_request *request, struct mr_claim *claim, struct mr_arena *arena,
+                  const struct mr_caller **caller, struct mr_refusal *refusal)
 {
     int64_t now_ms = guard->clock->wall_ms(guard->clock);
     uint8_t signing_key[MR_SIGN_KEY_BYTES];
@@ -225,7 +224,7 @@ static bool check(struct mr_guard *guard, struct mr_roster *roster,
 }
 
 bool mr_guard_admit(struct mr_guard *guard, const struct mr_request *request,
-                    const struct mr_claim *claim, struct mr_arena *arena, struct mr_pass *pass,
+                    struct mr_claim *claim, struct mr_arena *arena, struct mr_pass *pass,
                     struct mr_refusal *refusal)
 {
     struct mr_roster *roster = take_roster(guard);

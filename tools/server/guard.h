@@ -42,7 +42,7 @@ struct mr_pass {
 
 /* False: a refusal, in AWS's words. */
 bool mr_guard_admit(struct mr_guard *guard, const struct mr_request *request,
-                    const struct mr_claim *claim, struct mr_arena *arena, struct mr_pass *pass,
+                    struct mr_claim *claim, struct mr_arena *arena, struct mr_pass *pass,
                     struct mr_refusal *refusal);
 void mr_pass_end(struct mr_pass *pass);
 

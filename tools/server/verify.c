@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #define SERVICE "kinesis"
 #define TERMINATOR "aws4_request"
@@ -185,9 +186,38 @@ static bool check_time(const struct mr_claim *claim, int64_t now_ms, struct mr_a
     return true;
 }
 
-bool mr_claim_check(const struct mr_claim *claim, const struct mr_request *request,
-                    const char *region, int64_t now_ms, struct mr_arena *arena,
-                    struct mr_refusal *refusal)
+/* The second that it names; -1: it is not written as it should be. */
+static int64_t second_of(mr_bytes time, const char *format)
+{
+    char text[40];
+    struct tm parts = {0};
+    const char *end;
+
+    if (time.size >= sizeof text)
+        return -1;
+    memcpy(text, time.data, time.size);
+    text[time.size] = 0;
+    end = strptime(text, format, &parts);
+    return end && *end == 0 ? (int64_t)timegm(&parts) : -1;
+}
+
+static void read_time(struct mr_claim *claim, struct mr_arena *arena)
+{
+    int64_t second = second_of(claim->written, "%Y%m%dT%H%M%SZ");
+    char text[MR_SIGN_TIME_BYTES];
+
+    /* As it is signed, a time is in the basic format; a Date field is not. */
+    if (second < 0 && !claim->is_query)
+        second = second_of(claim->written, "%a, %d %b %Y %H:%M:%S GMT");
+    if (second < 0 || second > INT64_C(253402300799))
+        return;
+    mr_sign_time(second * 1000, text);
+    claim->time = mr_arena_copy(arena, mr_part_of(text));
+    claim->time_s = second;
+}
+
+bool mr_claim_check(struct mr_claim *claim, const struct mr_request *request, const char *region,
+                    int64_t now_ms, struct mr_arena *arena, struct mr_refusal *refusal)
 {
     mr_bytes header = mr_request_field(request, "authorization"), algorithm;
 
@@ -200,6 +230,7 @@ bool mr_claim_check(const struct mr_claim *claim, const struct mr_request *reque
                       mr_arena_print(arena, "Unsupported AWS 'algorithm': '%.*s'.",
                                      (int)(algorithm.size < 100 ? algorithm.size : 100),
                                      (const char *)algorithm.data));
+    read_time(claim, arena);
     if (!claim->time.data)
         return refuse(refusal, MR_EXCEPTION_INCOMPLETE_SIGNATURE,
                       mr_arena_print(arena, "Date must be in ISO-8601 'basic format'. Got '%.*s'.",

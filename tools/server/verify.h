@@ -23,22 +23,22 @@ struct mr_claim {
     mr_bytes scope;                             /* these four, with slashes */
     mr_bytes names;                             /* what is signed: "host;x-amz-date" */
     mr_bytes signature;
-    int64_t time_s;
-    mr_bytes time;    /* as it is signed: "20150830T123600Z"; absent if it is none */
-    mr_bytes written; /* ... as it was sent */
+    mr_bytes written; /* the time, as it was sent */
+    mr_bytes time;    /* ... as it is signed: "20150830T123600Z"; absent if it is none */
+    int64_t time_s;   /* ... in seconds */
     mr_bytes token;   /* of the session; absent if there is none */
     mr_bytes expires; /* in seconds, of a query; absent if it says nothing */
 };
 
 /* False: a refusal, in Kinesis's words, as nobody has signed it, or not in a way that we can read
- * (spec 2.7). The claim may be part of the request and the arena. */
+ * (spec 2.7). The claim may be part of the request and the arena. Its time is left unread. */
 bool mr_claim_read(const struct mr_request *request, struct mr_arena *arena, struct mr_claim *claim,
                    struct mr_refusal *refusal);
 
-/* Whether the claim is one that could be true: everything but its signature. region may be NULL. */
-bool mr_claim_check(const struct mr_claim *claim, const struct mr_request *request,
-                    const char *region, int64_t now_ms, struct mr_arena *arena,
-                    struct mr_refusal *refusal);
+/* Whether the claim is one that could be true: everything but its signature. Reads its time. region
+ * may be NULL. */
+bool mr_claim_check(struct mr_claim *claim, const struct mr_request *request, const char *region,
+                    int64_t now_ms, struct mr_arena *arena, struct mr_refusal *refusal);
 
 /* Whether the request was signed with this key (mr_sign_key() of the claim's date and region). */
 bool mr_claim_verify(const struct mr_claim *claim, const struct mr_request *request,
