@@ -404,8 +404,10 @@ static bool is_segment_of(const struct names *names, const char *name)
 
 static bool visit_name(void *context, const char *name)
 {
-    static const char *const known[] = {"LOCK",         "FORMAT",  "checkpoint.0",
-                                        "checkpoint.1", "journal", "s"};
+    /* leases.db is kept here by millrace consume, with SQLite's own beside it. */
+    static const char *const known[] = {"LOCK",         "FORMAT",        "checkpoint.0",
+                                        "checkpoint.1", "journal",       "s",
+                                        "leases.db",    "leases.db-wal", "leases.db-shm"};
     const struct names *names = context;
     char folder[MR_PATH_BYTES];
     char *end;

@@ -31,8 +31,10 @@ struct reading {
     struct mr_kcl_properties *properties;
     mr_kcl_properties_say *say;
     void *context;
-    unsigned fault_count;
+    unsigned fault_count, unknown_count;
 };
+
+#define UNKNOWN_TOLD_MAX 20 /* of a file that is something else */
 
 __attribute__((format(printf, 4, 5))) static void say(struct reading *reading, unsigned line,
                                                       bool is_fault, const char *format, ...)
@@ -76,11 +78,13 @@ static void say_unknown(struct reading *reading, unsigned line, const char *name
 {
     struct mr_guess guess = MR_GUESS(name);
 
-    for (size_t i = 0; i < UNUSED_COUNT; i++) {
+    for (size_t i = 0; i < UNUSED_COUNT; i++)
         if (strcmp(unused[i], name) == 0)
             return;
+    if (++reading->unknown_count > UNKNOWN_TOLD_MAX)
+        return;
+    for (size_t i = 0; i < UNUSED_COUNT; i++)
         mr_guess_offer(&guess, unused[i]);
-    }
     for (size_t i = 0; i < MR_KEY_COUNT; i++)
         mr_guess_offer(&guess, keys[i].name);
     if (*guess.best)
@@ -305,6 +309,9 @@ mr_status mr_kcl_properties_read(struct mr_kcl_properties *properties, mr_bytes 
 
     if (!mr_java_properties_each(text, take, &reading))
         say(&reading, 0, true, "this is no text");
+    if (reading.unknown_count > UNKNOWN_TOLD_MAX)
+        say(&reading, 0, false, "%u more unknown keys: is this a properties file of the KCL?",
+            reading.unknown_count - UNKNOWN_TOLD_MAX);
     for (size_t i = 0; i < MR_KEY_COUNT; i++)
         check_value(&reading, (enum mr_key)i);
     find_stream(&reading);
