@@ -29,6 +29,19 @@ enum mr_line { MR_LINE_NONE, MR_LINE_GOOD, MR_LINE_TOO_LONG };
 /* The next line that is at hand, without its newline; valid until mr_lines_fill(). NONE: fill. */
 enum mr_line mr_lines_next(struct mr_lines *lines, mr_bytes *line);
 
+/* All that is at hand, for who sees by himself where its first line ends: behind so many bytes, a
+ * newline the last of them. No line is under way that is too long. */
+static inline mr_bytes mr_lines_rest(const struct mr_lines *lines)
+{
+    return (mr_bytes){lines->data + lines->start, lines->skipping ? 0 : lines->end - lines->start};
+}
+static inline void mr_lines_pass(struct mr_lines *lines, size_t bytes)
+{
+    lines->start = lines->seen = lines->start + bytes;
+    lines->byte_count += bytes;
+    lines->number++;
+}
+
 /* Waits for more input. False at the end: after an interrupt, too, or an error. */
 bool mr_lines_fill(struct mr_lines *lines);
 

@@ -22,6 +22,7 @@ struct mr_events {
     struct mr_line_reader reader;
     struct mr_wanted wanted;
     size_t key_index, time_index; /* in wanted, or NONE */
+    size_t recorded_count;        /* how many of wanted are "$key" */
     struct mr_events_totals totals;
     int64_t newest_ms;
     mr_error error; /* after a failure */
@@ -115,6 +116,8 @@ static mr_status begin(struct mr_events *events, mr_bytes line, bool *is_names)
         events->time_index = want(events, config->time_field);
     else if (!config->time_field && events->format != MR_EVENTS_RECORDING)
         events->time_index = want(events, "time");
+    for (size_t i = 0; i < events->wanted.count; i++)
+        events->recorded_count += strcmp(events->wanted.names[i], "$key") == 0;
     *is_names = events->format == MR_EVENTS_CSV;
     return *is_names ? begin_csv(events, line) : MR_OK;
 }
@@ -135,14 +138,12 @@ static bool is_blank(mr_bytes line)
 static bool find_in_recording(struct mr_events *events, struct mr_event *event)
 {
     struct mr_wanted *wanted = &events->wanted;
-    bool others = false;
 
-    for (size_t i = 0; i < wanted->count; i++)
-        others |= strcmp(wanted->names[i], "$key") != 0;
-    if (others && !mr_wanted_find_json(wanted, &events->reader, event->data))
+    if (wanted->count > events->recorded_count &&
+        !mr_wanted_find_json(wanted, &events->reader, event->data))
         return false;
     for (size_t i = 0; i < wanted->count; i++)
-        if (strcmp(wanted->names[i], "$key") == 0)
+        if (wanted->count == events->recorded_count || strcmp(wanted->names[i], "$key") == 0)
             wanted->values[i] = event->key;
     return true;
 }
@@ -220,6 +221,16 @@ static mr_status reject(struct mr_events *events, uint64_t number, const char *w
     return MR_OK;
 }
 
+static void count_event(struct mr_events *events, const struct mr_event *event)
+{
+    events->totals.event_count++;
+    if (event->time_ms == MR_EVENT_NO_TIME)
+        return;
+    events->totals.backward_count += event->time_ms < events->newest_ms;
+    if (event->time_ms > events->newest_ms)
+        events->newest_ms = event->time_ms;
+}
+
 static mr_status take_line(struct mr_events *events, enum mr_line kind, mr_bytes line,
                            struct mr_event *batch, size_t *count)
 {
@@ -238,14 +249,29 @@ static mr_status take_line(struct mr_events *events, enum mr_line kind, mr_bytes
     event->line = events->lines.number;
     if (!read_line(events, event, line))
         return reject(events, event->line, events->reader.why);
-    if (event->time_ms != MR_EVENT_NO_TIME) {
-        events->totals.backward_count += event->time_ms < events->newest_ms;
-        if (event->time_ms > events->newest_ms)
-            events->newest_ms = event->time_ms;
-    }
-    events->totals.event_count++;
+    count_event(events, event);
     ++*count;
     return MR_OK;
+}
+
+/* Lines of a recording just as we write them, as long as they come. */
+static void take_own_lines(struct mr_events *events, struct mr_event *batch, size_t count_max,
+                           size_t *count)
+{
+    size_t size;
+
+    while (*count < count_max && events->wanted.count == events->recorded_count &&
+           (size = mr_recording_take(&batch[*count], &events->reader,
+                                     mr_lines_rest(&events->lines))) > 0) {
+        struct mr_event *event = &batch[(*count)++];
+
+        mr_lines_pass(&events->lines, size);
+        event->line = events->lines.number;
+        for (size_t i = 0; i < events->config.field_count; i++)
+            event->fields[i] = event->key;
+        events->totals.line_count++;
+        count_event(events, event);
+    }
 }
 
 static mr_status fill(struct mr_events *events, bool *at_end)
@@ -266,9 +292,14 @@ mr_status mr_events_read(struct mr_events *events, struct mr_event *batch, size_
     *count = 0;
     mr_arena_reset(&events->arena);
     while (!events->error.status && !at_end && *count < count_max) {
+        enum mr_line kind;
         mr_bytes line;
-        enum mr_line kind = mr_lines_next(&events->lines, &line);
 
+        if (events->has_begun && events->format == MR_EVENTS_RECORDING)
+            take_own_lines(events, batch, count_max, count);
+        if (*count == count_max)
+            break;
+        kind = mr_lines_next(&events->lines, &line);
         if (kind != MR_LINE_NONE)
             take_line(events, kind, line, batch, count);
         else if (*count > 0)

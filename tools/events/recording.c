@@ -100,7 +100,7 @@ static bool read_data(struct mr_event *event, struct mr_line_reader *reader,
 
 /* ---- lines as we write them ------------------------------------------------------------------ */
 
-static bool take_text(const uint8_t **at, const uint8_t *end, const char *text, size_t size)
+static inline bool take_text(const uint8_t **at, const uint8_t *end, const char *text, size_t size)
 {
     if ((size_t)(end - *at) < size || memcmp(*at, text, size) != 0)
         return false;
@@ -110,7 +110,7 @@ static bool take_text(const uint8_t **at, const uint8_t *end, const char *text, 
 #define TAKE(text) take_text(&at, end, text, sizeof text - 1)
 
 /* Characters that mean themselves. */
-static bool take_plain(const uint8_t **at, const uint8_t *end, mr_bytes *text)
+static inline bool take_plain(const uint8_t **at, const uint8_t *end, mr_bytes *text)
 {
     *text = (mr_bytes){*at, mr_json_plain_bytes((mr_bytes){*at, (size_t)(end - *at)})};
     *at += text->size;
@@ -186,9 +186,17 @@ static bool take_data(const uint8_t **at, const uint8_t *end, struct mr_line_rea
     return from < end;
 }
 
-static bool is_digit(uint8_t byte)
+/* Reads ":20.123Z", whose characters are as numbers 0 where they are as in ":00.000Z". */
+static bool take_second(const uint8_t *text, int64_t *ms)
 {
-    return byte >= '0' && byte <= '9';
+    uint8_t digits[8];
+    uint64_t word = mr_load64(text) ^ mr_load64((const uint8_t *)":00.000Z");
+    /* Added to a digit up to its highest, to a sign if it is right, this leaves each top bit clear. */
+    const uint64_t room = mr_load64((const uint8_t *)"\x7f\x7a\x76\x7f\x76\x76\x76\x7f");
+
+    memcpy(digits, &word, sizeof digits);
+    *ms = digits[1] * 10000 + digits[2] * 1000 + digits[4] * 100 + digits[5] * 10 + digits[6];
+    return !(((word + room) | word) & UINT64_C(0x8080808080808080));
 }
 
 /* "2001-01-01T00:47:12.345Z"; the minute is that of the line before, mostly. */
@@ -196,34 +204,37 @@ static bool take_time(const uint8_t **at, const uint8_t *end, struct mr_line_rea
                       int64_t *time_ms)
 {
     const uint8_t *text = *at;
-    mr_bytes whole = {text, MR_EVENT_TIME_CHARS};
+    int64_t ms;
 
     if ((size_t)(end - text) < MR_EVENT_TIME_CHARS)
         return false;
     *at += MR_EVENT_TIME_CHARS;
-    if (memcmp(text, reader->minute, MR_MINUTE_CHARS) == 0 && text[17] < '6' && text[19] == '.' &&
-        text[23] == 'Z' && is_digit(text[17]) && is_digit(text[18]) && is_digit(text[20]) &&
-        is_digit(text[21]) && is_digit(text[22])) {
-        *time_ms = reader->minute_ms + (text[17] - '0') * 10000 + (text[18] - '0') * 1000 +
-                   (text[20] - '0') * 100 + (text[21] - '0') * 10 + (text[22] - '0');
-        return true;
-    }
-    if (!mr_event_time_parse(whole, time_ms) || text[10] != 'T' || text[23] != 'Z')
+    if (!take_second(text + MR_MINUTE_CHARS, &ms))
         return false;
-    memcpy(reader->minute, text, MR_MINUTE_CHARS);
-    reader->minute_ms = *time_ms - *time_ms % 60000;
-    return *time_ms >= 0;
+    if (memcmp(text, reader->minute, MR_MINUTE_CHARS) != 0) {
+        if (text[10] != 'T' ||
+            !mr_event_time_parse((mr_bytes){text, MR_EVENT_TIME_CHARS}, time_ms) || *time_ms < 0)
+            return false;
+        memcpy(reader->minute, text, MR_MINUTE_CHARS);
+        reader->minute_ms = *time_ms - ms;
+    }
+    *time_ms = reader->minute_ms + ms;
+    return true;
 }
 
-/* False: it is not in just that form, and may still be good. */
-static bool read_own(struct mr_event *event, struct mr_line_reader *reader, mr_bytes line)
+size_t mr_recording_take(struct mr_event *event, struct mr_line_reader *reader, mr_bytes text)
 {
-    const uint8_t *at = line.data, *end = at + line.size;
+    const uint8_t *start = text.data, *at = start, *end = at + text.size;
+    bool is_own = TAKE("{\"time\":\"") && take_time(&at, end, reader, &event->time_ms) &&
+                  TAKE("\",\"key\":\"") && take_plain(&at, end, &event->key) &&
+                  TAKE("\",\"data\":\"") && take_data(&at, end, reader, &event->data) &&
+                  TAKE("\"}\n");
 
     event->has_hash_key = false;
-    return TAKE("{\"time\":\"") && take_time(&at, end, reader, &event->time_ms) &&
-           TAKE("\",\"key\":\"") && take_plain(&at, end, &event->key) && TAKE("\",\"data\":\"") &&
-           take_data(&at, end, reader, &event->data) && TAKE("\"}") && at == end;
+    return is_own && event->key.size > 0 && event->key.size <= MR_PARTITION_KEY_CHARS_MAX &&
+                   event->key.size + event->data.size <= MR_RECORD_BYTES_MAX
+               ? (size_t)(at - start)
+               : 0;
 }
 
 /* ---- any lines ------------------------------------------------------------------------------- */
@@ -234,8 +245,6 @@ bool mr_recording_read(struct mr_event *event, struct mr_line_reader *reader, mr
     struct members members;
     mr_bytes time;
 
-    if (read_own(event, reader, line))
-        return true;
     if (!read_members(&members, &json)) {
         if (json.fault)
             return mr_line_refuse(reader, "not JSON: %s, at byte %zu", json.fault,

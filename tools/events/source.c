@@ -40,6 +40,19 @@ static ssize_t damaged(struct mr_source *source, const char *what)
     return -1;
 }
 
+/* As read(2), and counts. */
+static ssize_t read_some(struct mr_source *source, void *to, size_t bytes)
+{
+    ssize_t got = read(source->file, to, bytes);
+
+    if (got < 0)
+        mr_fail_os(&source->error, errno, "cannot read %s", source->name);
+    else
+        source->read_bytes += (uint64_t)got;
+    source->at_end = got == 0;
+    return got;
+}
+
 static ssize_t copy(struct mr_source *source, void *to, size_t bytes)
 {
     size_t left = source->end - source->at, size = left < bytes ? left : bytes;
@@ -91,15 +104,9 @@ static bool fill(struct mr_source *source)
     memmove(source->input, source->input + source->at, source->end - source->at);
     source->end -= source->at;
     source->at = 0;
-    got = read(source->file, source->input + source->end, INPUT_BYTES - source->end);
-    if (got < 0) {
-        mr_fail_os(&source->error, errno, "cannot read %s", source->name);
-        return false;
-    }
-    source->at_end = got == 0;
-    source->end += (size_t)got;
-    source->read_bytes += (uint64_t)got;
-    return true;
+    got = read_some(source, source->input + source->end, INPUT_BYTES - source->end);
+    source->end += got > 0 ? (size_t)got : 0;
+    return got >= 0;
 }
 
 static void choose(struct mr_source *source)
@@ -165,7 +172,10 @@ ssize_t mr_source_read(struct mr_source *source, void *to, size_t bytes)
             return damaged(source, "it is cut short");
         if (source->at_end)
             return 0;
-        fill(source);
+        if (source->unpack == copy)
+            got = read_some(source, to, bytes);
+        else
+            fill(source);
     }
     if (source->error.status) {
         errno = EIO;

@@ -17,7 +17,7 @@ struct mr_wanted {
     char separator;
 };
 
-#define MR_MINUTE_CHARS 17 /* "2001-01-01T00:47:" */
+#define MR_MINUTE_CHARS 16 /* "2001-01-01T00:47" */
 
 struct mr_line_reader {
     struct mr_arena *arena;       /* for what has to be unescaped; valid as long as that */
@@ -38,6 +38,9 @@ bool mr_wanted_find_cells(struct mr_wanted *wanted, struct mr_line_reader *reade
 
 /* A line of a recording: event gets time, key, data and hash key. */
 bool mr_recording_read(struct mr_event *event, struct mr_line_reader *reader, mr_bytes line);
+/* The first line of text, if it is a good one just as mr_event_write() writes most of them: how long
+ * it is with its newline. 0: read it as the others. */
+size_t mr_recording_take(struct mr_event *event, struct mr_line_reader *reader, mr_bytes text);
 /* Is it one, by its members? */
 bool mr_recording_is(mr_bytes line);
 

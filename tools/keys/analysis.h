@@ -10,9 +10,9 @@
 #include "keys/spread.h"
 
 #define MR_ANALYSIS_SCHEMES_MAX 8
-#define MR_ANALYSIS_BATCH 512
-#define MR_ANALYSIS_TOP 512 /* counters of heavy keys */
-#define MR_HASH_PARTS 65536 /* equal parts of the hash space whose load is known */
+#define MR_ANALYSIS_BATCH 128 /* what a batch needs stays near the processor */
+#define MR_ANALYSIS_TOP 512   /* counters of heavy keys */
+#define MR_HASH_PARTS 65536   /* equal parts of the hash space whose load is known */
 
 struct mr_analysis_config {
     struct mr_limits limits; /* of a shard */
