@@ -48,7 +48,7 @@ audit() {
     local key number sum=0 again=0
     local -A next_of
 
-    timeout 120 tail -n +1 -f "$log" | while read -r key number; do
+    timeout 120 tail -n +1 -f --pid=$$ "$log" | while read -r key number; do
         number=$((10#$number))
         if [ "$number" -eq "${next_of[$key]:-0}" ]; then
             next_of[$key]=$((number + 1)) sum=$((sum + 1))

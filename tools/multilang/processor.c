@@ -34,7 +34,7 @@ static void fail(struct processor *processor, enum mr_action_told told, const ch
 }
 
 /* Sends the line that was made. */
-static mr_status send(struct processor *processor, uint64_t until_ns, mr_error *error)
+static mr_status send_line(struct processor *processor, uint64_t until_ns, mr_error *error)
 {
     struct mr_pack *pack = &processor->line.pack;
     mr_status status;
@@ -66,7 +66,7 @@ static mr_status checkpoint(struct processor *processor, enum mr_action_told tol
         mr_say("%s: checkpoint refused: %s%s%s", processor->shard, problem,
                *why.message ? ": " : "", why.message);
     mr_message_checkpointed(&processor->line, said, problem);
-    return send(processor, until_ns, error);
+    return send_line(processor, until_ns, error);
 }
 
 static void log_line(const struct processor *processor, mr_bytes line)
@@ -123,7 +123,7 @@ static bool tell(struct processor *processor, enum mr_action_told told)
         timeout_ms ? clock->monotonic_ns(clock) + (uint64_t)timeout_ms * 1000000 : UINT64_MAX;
     mr_error error;
 
-    if (!send(processor, until_ns, &error) && !await(processor, told, until_ns, &error))
+    if (!send_line(processor, until_ns, &error) && !await(processor, told, until_ns, &error))
         return true;
     fail(processor, told, error.message);
     return false;
