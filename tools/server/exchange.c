@@ -376,6 +376,11 @@ void mr_reply_later(mr_reply to, uint32_t ms, void (*run)(void *context), void *
     mr_timer_set(worker->loop, &delay->timer, mr_loop_now_ms(worker->loop) + ms);
 }
 
+void mr_reply_post(mr_reply to, struct mr_task *task)
+{
+    mr_loop_post(to.worker->loop, task);
+}
+
 void mr_delays_hurry(struct mr_worker *worker)
 {
     while (worker->delays) {

@@ -57,6 +57,17 @@ static void put(struct mr_pack *out, const char *text)
     mr_pack_bytes(out, (mr_bytes){text, strlen(text)});
 }
 
+static void put_number(struct mr_pack *out, uint64_t number)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while ((number /= 10));
+    mr_pack_bytes(out, (mr_bytes){digits + at, sizeof digits - at});
+}
+
 static void put_field(struct mr_pack *out, mr_bytes name, mr_bytes value)
 {
     /* A line break in a field would begin another one. */
@@ -78,11 +89,12 @@ static void put_head(struct mr_connection *connection, const struct mr_response 
 {
     struct mr_http1 *http1 = &connection->http1;
     struct mr_pack *out = &connection->out;
-    char line[96];
 
-    snprintf(line, sizeof line, "HTTP/1.1 %u %s\r\nDate: ", response->status,
-             reason_of(response->status));
-    put(out, line);
+    put(out, "HTTP/1.1 ");
+    put_number(out, response->status);
+    put(out, " ");
+    put(out, reason_of(response->status));
+    put(out, "\r\nDate: ");
     put(out, mr_worker_date(connection->worker));
     put(out, "\r\n");
     for (size_t i = 0; i < response->field_count; i++)
@@ -90,8 +102,9 @@ static void put_head(struct mr_connection *connection, const struct mr_response 
     if (is_feed && !http1->is_http_1_0) {
         put(out, "Transfer-Encoding: chunked\r\n");
     } else if (!is_feed && has_body(response->status)) {
-        snprintf(line, sizeof line, "Content-Length: %zu\r\n", response->body.size);
-        put(out, line);
+        put(out, "Content-Length: ");
+        put_number(out, response->body.size);
+        put(out, "\r\n");
     }
     if (!http1->keeps_alive)
         put(out, "Connection: close\r\n\r\n");

@@ -74,6 +74,10 @@ void mr_reply_cut(mr_reply reply);
  * handler. */
 void mr_reply_later(mr_reply reply, uint32_t ms, void (*run)(void *context), void *context);
 
+/* Runs the task on the request's loop, soon, or when the server is closed. From any thread. */
+struct mr_task;
+void mr_reply_post(mr_reply reply, struct mr_task *task);
+
 /* A body that comes bit by bit. What a feed is asked, and what it says. */
 struct mr_part {
     uint8_t *to;      /* fill this with at most room bytes */
