@@ -79,6 +79,11 @@ static const char *why_not(mr_bytes key, bool is_placed)
                                                 : NULL;
 }
 
+static bool is_recorded_key(const struct mr_analysis *analysis, const struct mr_scheme *scheme)
+{
+    return mr_scheme_is_plain(scheme) && scheme->parts[0].field == analysis->config.recorded_field;
+}
+
 /* Is the event good for every scheme? All of them must see the same events. */
 static const char *check(struct mr_analysis *analysis, const struct mr_event *event)
 {
@@ -86,7 +91,9 @@ static const char *check(struct mr_analysis *analysis, const struct mr_event *ev
         const struct mr_scheme *scheme = &analysis->schemes[i].scheme;
         const char *why = NULL;
 
-        if (mr_scheme_is_plain(scheme)) {
+        if (is_recorded_key(analysis, scheme)) {
+            continue; /* who read it has looked */
+        } else if (mr_scheme_is_plain(scheme)) {
             why = why_not(event->fields[scheme->parts[0].field], event->has_hash_key);
         } else if (mr_scheme_bytes(scheme, event) > MR_PARTITION_KEY_CHARS_MAX) {
             struct mr_random random = {{0, 0, 0, 1}};
@@ -165,15 +172,31 @@ static void add_top(struct mr_scheme_analysis *own, const struct mr_event *const
                    batch->keys[i].size + events[i]->data.size, batch->times_ns[i] / 1000000000);
 }
 
+/* Those in the sample are picked without a branch: it could not be foreseen. */
+static void add_spread(struct mr_scheme_analysis *own, const struct mr_event *const *events,
+                       size_t count, const struct batch *batch)
+{
+    size_t picked[MR_ANALYSIS_BATCH], picked_count = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        picked[picked_count] = i;
+        picked_count += mr_spread_keeps(&own->spread, batch->ids[i].lo);
+    }
+    for (size_t p = 0; p < picked_count; p++) {
+        size_t i = picked[p];
+
+        mr_spread_add(&own->spread, batch->ids[i], batch->keys[i].size + events[i]->data.size);
+    }
+}
+
 static void add_scheme(struct mr_analysis *analysis, struct mr_scheme_analysis *own,
                        const struct mr_event *const *events, size_t count, struct batch *batch)
 {
-    bool is_recorded = false;
+    bool is_recorded = is_recorded_key(analysis, &own->scheme);
 
     make_keys(analysis, own, events, count, batch);
     add_top(own, events, count, batch);
-    if (mr_scheme_is_plain(&own->scheme))
-        is_recorded = analysis->config.recorded_field == own->scheme.parts[0].field;
+    add_spread(own, events, count, batch);
     for (size_t i = 0; i < count; i++) {
         mr_hash_key id = batch->ids[i];
         mr_hash_key place = is_recorded && events[i]->has_hash_key ? events[i]->hash_key : id;
@@ -182,7 +205,6 @@ static void add_scheme(struct mr_analysis *analysis, struct mr_scheme_analysis *
 
         mr_simulation_add(own->simulation, batch->times_ns[i], cell, bytes);
         mr_distinct_add(own->distinct, id);
-        mr_spread_add(&own->spread, id, bytes);
         own->put_units += bytes <= PUT_UNIT_BYTES ? 1 : (bytes - 1) / PUT_UNIT_BYTES + 1;
         own->rounded_bytes += (uint64_t)(bytes + 1023) & ~UINT64_C(1023);
         if (own->order)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NEAR_COUNT 4096
+#define NEAR_COUNT ((size_t)1 << MR_GRID_NEAR_BITS)
 
 /* Where shard index of count equal ones begins, as Kinesis divides. */
 static mr_hash_key uniform_start(uint32_t count, uint32_t index)
@@ -72,7 +72,7 @@ void mr_grid_init(struct mr_grid *grid, const mr_hash_key *stream_starts, size_t
     *grid = (struct mr_grid){.near = mr_alloc(NEAR_COUNT * sizeof *grid->near)};
     cut(grid, stream_starts, count);
     for (size_t i = 0; i < NEAR_COUNT; i++) {
-        mr_hash_key at = {.hi = (uint64_t)i << 52};
+        mr_hash_key at = {.hi = (uint64_t)i << (64 - MR_GRID_NEAR_BITS)};
 
         while (cell + 1 < grid->cell_count && !mr_hash_key_below(at, grid->starts[cell + 1]))
             cell++;

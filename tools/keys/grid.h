@@ -16,6 +16,7 @@
 #define MR_GRID_STREAM MR_GRID_SHARDS_MAX /* the index of the stream's division */
 #define MR_GRID_DIVISIONS_MAX (MR_GRID_SHARDS_MAX + 1)
 #define MR_GRID_STREAM_SHARDS_MAX 20000
+#define MR_GRID_NEAR_BITS 14 /* so fine that few parts of the space have a border inside */
 
 struct mr_division {
     uint32_t shard_count;
@@ -27,7 +28,7 @@ struct mr_division {
 struct mr_grid {
     size_t cell_count;
     mr_hash_key *starts; /* of the cells */
-    uint16_t *near;      /* the cell in which each 1/4096 of the space begins */
+    uint16_t *near;      /* the cell in which each 1 / 2^MR_GRID_NEAR_BITS of the space begins */
     size_t
         division_count; /* division i has i + 1 equal shards; the one behind them is the stream's */
     uint32_t shard_count; /* of all divisions */
@@ -41,7 +42,7 @@ void mr_grid_fini(struct mr_grid *grid);
 
 static inline uint16_t mr_grid_cell(const struct mr_grid *grid, mr_hash_key key)
 {
-    size_t cell = grid->near[key.hi >> 52];
+    size_t cell = grid->near[key.hi >> (64 - MR_GRID_NEAR_BITS)];
 
     while (cell + 1 < grid->cell_count && !mr_hash_key_below(key, grid->starts[cell + 1]))
         cell++;

@@ -22,11 +22,6 @@ static struct mr_spread_key *find(struct mr_spread *spread, uint64_t id)
     return &spread->keys[slot];
 }
 
-static bool is_kept(const struct mr_spread *spread, uint64_t id)
-{
-    return !(id & ((UINT64_C(1) << spread->level) - 1));
-}
-
 /* Keeps half of the keys. */
 static void thin_out(struct mr_spread *spread)
 {
@@ -36,7 +31,7 @@ static void thin_out(struct mr_spread *spread)
     spread->count = 0;
     spread->keys = mr_alloc_zero(CAPACITY, sizeof *spread->keys);
     for (size_t i = 0; i < CAPACITY; i++)
-        if (before[i].id && is_kept(spread, before[i].id)) {
+        if (before[i].id && mr_spread_keeps(spread, before[i].id)) {
             *find(spread, before[i].id) = before[i];
             spread->count++;
         }
@@ -48,7 +43,7 @@ void mr_spread_add(struct mr_spread *spread, mr_hash_key hash_key, uint64_t byte
     uint64_t id = hash_key.lo ? hash_key.lo : 1;
     struct mr_spread_key *key;
 
-    if (!is_kept(spread, id))
+    if (!mr_spread_keeps(spread, id))
         return;
     if (!spread->keys)
         spread->keys = mr_alloc_zero(CAPACITY, sizeof *spread->keys);
@@ -85,12 +80,13 @@ static int by_id(const void *a, const void *b)
 /* The keys that are surely above what a counter may be off by; ids in order. */
 static size_t heavy_keys(const struct mr_top *top, struct group *groups, uint64_t *ids)
 {
+    uint64_t floor = mr_top_floor(top);
     size_t count = 0;
 
     for (size_t i = 0; i < top->count; i++) {
         const struct mr_top_key *key = &top->keys[i];
 
-        if (key->weight - key->error <= 2 * mr_top_floor(top))
+        if (key->weight - key->error <= 2 * floor)
             continue;
         groups[count] = (struct group){(double)(key->weight - key->error / 2), 1};
         ids[count++] = key->id.lo ? key->id.lo : 1;

@@ -25,6 +25,12 @@ struct mr_spread {
     unsigned level; /* one key in 2^level is kept */
 };
 
+/* Whether the key is in the sample, by the low half of its MD5. */
+static inline bool mr_spread_keeps(const struct mr_spread *spread, uint64_t id)
+{
+    return !(id & ((UINT64_C(1) << spread->level) - 1));
+}
+
 void mr_spread_add(struct mr_spread *spread, mr_hash_key id, uint64_t bytes);
 void mr_spread_fini(struct mr_spread *spread);
 

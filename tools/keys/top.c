@@ -33,33 +33,28 @@ void mr_top_fini(struct mr_top *top)
 
 #define CHILDREN 4
 
-static void set_place(struct mr_top *top, size_t place, struct mr_top_place key)
+/* The key at the top of the heap has become heavier than is known there. */
+static void sink(struct mr_top *top)
 {
-    top->heap[place] = key;
-    top->keys[key.key].heap_place = (uint32_t)place;
-}
-
-/* The key at place has become heavier. */
-static void sink(struct mr_top *top, size_t place)
-{
-    struct mr_top_place key = {top->keys[top->heap[place].key].weight, top->heap[place].key};
+    struct mr_top_place key = {top->keys[top->heap[0].key].weight, top->heap[0].key};
+    size_t place = 0;
 
     for (;;) {
-        size_t first = CHILDREN * place + 1, end = first + CHILDREN, lightest = first;
+        size_t first = CHILDREN * place + 1, end = first + CHILDREN, least = first;
 
         if (first >= top->count)
             break;
         if (end > top->count)
             end = top->count;
         for (size_t child = first + 1; child < end; child++)
-            if (top->heap[child].weight < top->heap[lightest].weight)
-                lightest = child;
-        if (top->heap[lightest].weight >= key.weight)
+            if (top->heap[child].weight < top->heap[least].weight)
+                least = child;
+        if (top->heap[least].weight >= key.weight)
             break;
-        set_place(top, place, top->heap[lightest]);
-        place = lightest;
+        top->heap[place] = top->heap[least];
+        place = least;
     }
-    set_place(top, place, key);
+    top->heap[place] = key;
 }
 
 /* A new key, at the end of the heap. */
@@ -69,9 +64,17 @@ static void rise(struct mr_top *top, size_t place, struct mr_top_place key)
         parent = (place - 1) / CHILDREN;
         if (top->heap[parent].weight <= key.weight)
             break;
-        set_place(top, place, top->heap[parent]);
+        top->heap[place] = top->heap[parent];
     }
-    set_place(top, place, key);
+    top->heap[place] = key;
+}
+
+/* The smallest counter: what the heap has of it is up to date. */
+static struct mr_top_place lightest(struct mr_top *top)
+{
+    while (top->heap[0].weight != top->keys[top->heap[0].key].weight)
+        sink(top);
+    return top->heap[0];
 }
 
 /* ---- by id ---------------------------------------------------------------------------------- */
@@ -148,10 +151,8 @@ void mr_top_add(struct mr_top *top, mr_hash_key id, mr_bytes text, uint64_t weig
     uint32_t index;
 
     top->sum += weight;
-    if (top->slots[slot].key) {
-        index = top->slots[slot].key - 1;
-        count(&top->keys[index], weight, second);
-        sink(top, top->keys[index].heap_place);
+    if (top->slots[slot].key) { /* the heap learns it when it matters */
+        count(&top->keys[top->slots[slot].key - 1], weight, second);
         return;
     }
     if (top->count < top->capacity) {
@@ -163,7 +164,7 @@ void mr_top_add(struct mr_top *top, mr_hash_key id, mr_bytes text, uint64_t weig
         return;
     }
     cell = cell_of(top, id);
-    if (*cell + weight < top->heap[0].weight) {
+    if (*cell + weight < top->heap[0].weight || *cell + weight < lightest(top).weight) {
         *cell += weight;
         return;
     }
@@ -175,7 +176,7 @@ void mr_top_add(struct mr_top *top, mr_hash_key id, mr_bytes text, uint64_t weig
     top->keys[index].weight = top->keys[index].error = error;
     count(&top->keys[index], weight, second);
     top->slots[slot_of(top, id)] = (struct mr_top_slot){index + 1, tag_of(id)};
-    sink(top, 0);
+    sink(top);
 }
 
 /* ---- asking --------------------------------------------------------------------------------- */
@@ -206,5 +207,10 @@ size_t mr_top_list(const struct mr_top *top, const struct mr_top_key **list, siz
 
 uint64_t mr_top_floor(const struct mr_top *top)
 {
-    return top->count < top->capacity ? 0 : top->heap[0].weight;
+    uint64_t least = top->count < top->capacity ? 0 : UINT64_MAX;
+
+    for (size_t i = 0; i < top->count; i++)
+        if (top->keys[i].weight < least)
+            least = top->keys[i].weight;
+    return least;
 }

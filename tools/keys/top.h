@@ -20,12 +20,12 @@ struct mr_top_key {
     size_t text_bytes, text_capacity;
     uint64_t weight, error;
     uint64_t second, in_second, peak; /* the most in one second, while it had its counter */
-    uint32_t heap_place;
 };
 
 #define MR_TOP_CELLS 4096
 
-/* A key in the heap; its weight here, too, so that sinking looks nowhere else. */
+/* A key in the heap, with its weight when it was put there: it may be more by now. So a counter that
+ * grows needs no move, and the top is put in order only when a key wants to take it over. */
 struct mr_top_place {
     uint64_t weight;
     uint32_t key;
