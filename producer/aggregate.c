@@ -150,7 +150,6 @@ void mr_stage_aggregate(struct mr_producer *producer)
 void mr_stage_aggregate_write(const struct mr_unit *unit, struct mr_pack *out)
 {
     const struct mr_pending *record;
-    size_t start = out->size;
     uint32_t next = 0;
 
     mr_aggregate_begin(out);
@@ -168,5 +167,5 @@ void mr_stage_aggregate_write(const struct mr_unit *unit, struct mr_pack *out)
     for (record = unit->records.first; record; record = record->next)
         mr_aggregate_add_record(out, record->key_index, record->explicit_index,
                                 mr_pending_data(record));
-    mr_aggregate_end(out, start);
+    mr_aggregate_end_unsigned(out);
 }

@@ -58,13 +58,14 @@ static struct mr_pending *take_memory(struct mr_intake *intake, size_t bytes)
     return record;
 }
 
-/* The pool keeps as much as is in use, or a little. */
+/* Together with what is in use the pool has no more than the buffer may. */
 static void give_memory(struct mr_intake *intake, struct mr_pending *record)
 {
     size_t class_bytes;
     unsigned class = class_of(bytes_of(record), &class_bytes);
 
-    if (class == MR_POOL_CLASSES || intake->pool_bytes > intake->pending_bytes + (4u << 20)) {
+    if (class == MR_POOL_CLASSES ||
+        intake->pool_bytes + intake->pending_bytes > intake->bytes_max) {
         mr_free(record);
         return;
     }
@@ -73,9 +74,9 @@ static void give_memory(struct mr_intake *intake, struct mr_pending *record)
     intake->pool_bytes += class_bytes;
 }
 
-void mr_intake_init(struct mr_intake *intake)
+void mr_intake_init(struct mr_intake *intake, size_t bytes_max)
 {
-    *intake = (struct mr_intake){.wakes_at = 1, .flush_count = 1};
+    *intake = (struct mr_intake){.bytes_max = bytes_max, .wakes_at = 1, .flush_count = 1};
     pthread_mutex_init(&intake->lock, NULL);
     mr_condition_init(&intake->changed);
     intake->flush_capacity = 8;
@@ -130,16 +131,16 @@ static void fill(struct mr_pending *record, const mr_put *put, void *token, uint
 }
 
 /* P3: at most so many bytes are unanswered. Hold the lock. */
-static mr_status reserve(struct mr_intake *intake, size_t bytes, size_t bytes_max, mr_error *error)
+static mr_status reserve(struct mr_intake *intake, size_t bytes, mr_error *error)
 {
     if (intake->is_closed)
         return mr_fail(error, MR_CLOSED, "the producer is being closed");
-    if (intake->pending_bytes + bytes > bytes_max) {
+    if (intake->pending_bytes + bytes > intake->bytes_max) {
         intake->refused_count++;
         return mr_fail(error, MR_BUSY,
                        "the buffer is full: %zu records take %zu of %zu bytes; wait for room with "
                        "mr_producer_wait()",
-                       intake->pending_count, intake->pending_bytes, bytes_max);
+                       intake->pending_count, intake->pending_bytes, intake->bytes_max);
     }
     intake->pending_bytes += bytes;
     intake->pending_count++;
@@ -160,7 +161,7 @@ mr_status mr_producer_put(mr_producer *producer, const mr_put *put, void *token,
     if (status)
         return status;
     pthread_mutex_lock(&intake->lock);
-    status = reserve(intake, bytes, producer->config.buffer_bytes, error);
+    status = reserve(intake, bytes, error);
     if (status) {
         pthread_mutex_unlock(&intake->lock);
         return status;

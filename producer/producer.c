@@ -193,7 +193,7 @@ mr_status mr_producer_make(struct mr_producer **out, const struct mr_producer_co
     producer->random = mr_random_of(seed);
     producer->open_due_ns = producer->ready_due_ns = MR_NEVER;
     producer->now_ns = clock->monotonic_ns(clock);
-    mr_intake_init(&producer->intake);
+    mr_intake_init(&producer->intake, config->buffer_bytes);
     status = mr_stage_route_open(producer, error);
     if (status)
         mr_producer_free(producer);

@@ -86,6 +86,23 @@ static mr_put put_of(struct mr_sending *sending, const struct mr_unit *unit)
                     .explicit_hash_key = &first->hash_key};
 }
 
+/* The aggregates among the records, side by side. */
+static void sign_aggregates(struct mr_sending *sending)
+{
+    uint8_t **aggregates = mr_arena_array(&sending->arena, uint8_t *, sending->unit_count);
+    size_t *sizes = mr_arena_array(&sending->arena, size_t, sending->unit_count), count = 0, at = 0;
+    const mr_put *put = sending->puts;
+
+    for (const struct mr_unit *unit = sending->units.first; unit; unit = unit->next, put++) {
+        if (unit->record_count == 1)
+            continue;
+        aggregates[count] = sending->aggregates.data + at;
+        sizes[count++] = put->data.size;
+        at += put->data.size;
+    }
+    mr_aggregate_sign(aggregates, sizes, count);
+}
+
 void mr_stage_send(struct mr_producer *producer, struct mr_units units, size_t unit_count,
                    size_t bytes)
 {
@@ -103,6 +120,8 @@ void mr_stage_send(struct mr_producer *producer, struct mr_units units, size_t u
         sending->puts[index++] = put_of(sending, unit);
     }
     mr_check(sending->aggregates.size <= bytes);
+    if (sending->aggregates.size > 0)
+        sign_aggregates(sending);
     sending->call = (struct mr_call){.action = MR_ACTION_PUT_RECORDS,
                                      .arena = &sending->arena,
                                      .done = answered,

@@ -107,7 +107,8 @@ struct mr_intake {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* records were answered */
     struct mr_taken came;
-    size_t wakes_at; /* so many records wake the thread */
+    size_t bytes_max; /* P3 */
+    size_t wakes_at;  /* so many records wake the thread */
     size_t pending_count, pending_bytes;
     bool is_closed;
 
@@ -225,7 +226,7 @@ void mr_producer_wake(struct mr_producer *producer); /* any thread */
 
 /* ---- intake.c ------------------------------------------------------------------------------- */
 
-void mr_intake_init(struct mr_intake *intake);
+void mr_intake_init(struct mr_intake *intake, size_t bytes_max);
 void mr_intake_fini(struct mr_intake *intake);
 /* All there are, for an array that is used up. */
 void mr_intake_take(struct mr_intake *intake, struct mr_taken *taken, bool *is_urgent);
@@ -256,7 +257,7 @@ enum mr_place mr_stage_route_judge(const struct mr_producer *producer, const str
 /* aggregate.c: fills units; false: the record has to wait in its lane. */
 bool mr_stage_aggregate_join(struct mr_producer *producer, struct mr_pending *record);
 void mr_stage_aggregate(struct mr_producer *producer); /* ends those that are due */
-/* Appends the unit's aggregate. */
+/* Appends the unit's aggregate, unsigned. */
 void mr_stage_aggregate_write(const struct mr_unit *unit, struct mr_pack *out);
 
 /* limit.c: lets units pass as fast as their shards take them. */

@@ -115,23 +115,29 @@ static void add_block(uint32_t state[4], const uint8_t block[BLOCK_BYTES])
     state[3] += d;
 }
 
-static void add_message(uint32_t state[4], mr_bytes in)
+/* The rest of a message of so many bytes, and what MD5 puts behind it. */
+static void add_rest(uint32_t state[4], mr_bytes rest, uint64_t message_bytes)
 {
     uint8_t tail[2 * BLOCK_BYTES] = {0};
-    const uint8_t *at = in.data;
-    size_t left = in.size, tail_bytes;
+    const uint8_t *at = rest.data;
+    size_t left = rest.size, tail_bytes;
 
-    memcpy(state, start, sizeof start);
     for (; left >= BLOCK_BYTES; at += BLOCK_BYTES, left -= BLOCK_BYTES)
         add_block(state, at);
     if (left > 0)
         memcpy(tail, at, left);
     tail[left] = 0x80;
     tail_bytes = left < LENGTH_AT ? BLOCK_BYTES : 2 * BLOCK_BYTES;
-    mr_store64(tail + tail_bytes - 8, (uint64_t)in.size * 8);
+    mr_store64(tail + tail_bytes - 8, message_bytes * 8);
     add_block(state, tail);
     if (tail_bytes > BLOCK_BYTES)
         add_block(state, tail + BLOCK_BYTES);
+}
+
+static void add_message(uint32_t state[4], mr_bytes in)
+{
+    memcpy(state, start, sizeof start);
+    add_rest(state, in, in.size);
 }
 
 void mr_md5(mr_bytes in, uint8_t out[MR_MD5_BYTES])
@@ -157,7 +163,7 @@ mr_hash_key mr_hash_key_of(mr_bytes partition_key)
     return key_of(state[0], state[1], state[2], state[3]);
 }
 
-/* ---- many keys ----------------------------------------------------------------------------- */
+/* ---- many side by side --------------------------------------------------------------------- */
 
 #define LANES_MAX 16
 #define LANES_WORTHWHILE 3 /* one pass over all lanes costs what so many keys cost one by one */
@@ -194,43 +200,43 @@ static inline void put_lane(union rows *rows, size_t lane, mr_bytes key)
     rows->words[LENGTH_AT / 4][lane] = (uint32_t)key.size * 8;
 }
 
-static void hash_lanes_4(const union rows *rows, union digests *out)
+/* One block of each lane more. */
+static void hash_lanes_4(const union rows *rows, union digests *state)
 {
-    const vector4 zero = {0};
-    vector4 a = zero + start[0], b = zero + start[1], c = zero + start[2], d = zero + start[3];
+    vector4 a = state->by4[0][0], b = state->by4[1][0], c = state->by4[2][0], d = state->by4[3][0];
 
 #define X(f, a, b, c, d, word, constant, turn)                                                     \
     STEP(f, a, b, c, d, rows->by4[word][0], constant, turn)
     MD5_STEPS(X)
 #undef X
-    out->by4[0][0] = a + start[0];
-    out->by4[1][0] = b + start[1];
-    out->by4[2][0] = c + start[2];
-    out->by4[3][0] = d + start[3];
+    state->by4[0][0] += a;
+    state->by4[1][0] += b;
+    state->by4[2][0] += c;
+    state->by4[3][0] += d;
 }
 
 #ifdef __x86_64__
 /* Two chains of steps that do not need each other keep the processor busy while each waits. */
 __attribute__((target("avx2"))) static void hash_lanes_16(const union rows *rows,
-                                                          union digests *out)
+                                                          union digests *state)
 {
-    const vector8 zero = {0};
-    vector8 a0 = zero + start[0], b0 = zero + start[1], c0 = zero + start[2], d0 = zero + start[3];
-    vector8 a1 = a0, b1 = b0, c1 = c0, d1 = d0;
+    vector8 a0 = state->by8[0][0], b0 = state->by8[1][0], c0 = state->by8[2][0];
+    vector8 a1 = state->by8[0][1], b1 = state->by8[1][1], c1 = state->by8[2][1];
+    vector8 d0 = state->by8[3][0], d1 = state->by8[3][1];
 
 #define X(f, a, b, c, d, word, constant, turn)                                                     \
     STEP(f, a##0, b##0, c##0, d##0, rows->by8[word][0], constant, turn)                            \
     STEP(f, a##1, b##1, c##1, d##1, rows->by8[word][1], constant, turn)
     MD5_STEPS(X)
 #undef X
-    out->by8[0][0] = a0 + start[0];
-    out->by8[0][1] = a1 + start[0];
-    out->by8[1][0] = b0 + start[1];
-    out->by8[1][1] = b1 + start[1];
-    out->by8[2][0] = c0 + start[2];
-    out->by8[2][1] = c1 + start[2];
-    out->by8[3][0] = d0 + start[3];
-    out->by8[3][1] = d1 + start[3];
+    state->by8[0][0] += a0;
+    state->by8[0][1] += a1;
+    state->by8[1][0] += b0;
+    state->by8[1][1] += b1;
+    state->by8[2][0] += c0;
+    state->by8[2][1] += c1;
+    state->by8[3][0] += d0;
+    state->by8[3][1] += d1;
 }
 #endif
 
@@ -264,17 +270,25 @@ mr_md5_lanes mr_md5_used(void)
     return (mr_md5_lanes)atomic_load_explicit(&lanes_used, memory_order_relaxed);
 }
 
-static void hash_lanes(mr_md5_lanes lanes, const union rows *rows, union digests *out)
+static void hash_lanes(mr_md5_lanes lanes, const union rows *rows, union digests *state)
 {
 #ifdef __x86_64__
     if (lanes == MR_MD5_LANES_16) {
-        hash_lanes_16(rows, out);
+        hash_lanes_16(rows, state);
         return;
     }
 #endif
     mr_check(lanes == MR_MD5_LANES_4);
-    hash_lanes_4(rows, out);
+    hash_lanes_4(rows, state);
 }
+
+static void start_lane(union digests *state, size_t lane)
+{
+    for (size_t word = 0; word < 4; word++)
+        state->words[word][lane] = start[word];
+}
+
+/* ---- many keys ------------------------------------------------------------------------------- */
 
 static mr_bytes key_at(const mr_bytes *keys, size_t stride_bytes, size_t index)
 {
@@ -311,9 +325,104 @@ void mr_hash_keys_of(const mr_bytes *keys, size_t stride_bytes, size_t count, mr
         }
         if (used == 0)
             continue;
+        for (size_t lane = 0; lane < lanes; lane++)
+            start_lane(&digests, lane);
         hash_lanes(lanes, &rows, &digests);
         for (size_t lane = 0; lane < used; lane++)
             out[places[lane]] = key_of(digests.words[0][lane], digests.words[1][lane],
                                        digests.words[2][lane], digests.words[3][lane]);
     }
+}
+
+/* ---- many messages --------------------------------------------------------------------------- */
+
+/* A message on its way through a lane. */
+struct passing {
+    const uint8_t *at;
+    size_t block_count; /* full ones that are left; 0: the lane is free */
+    size_t index;
+};
+
+/* Free lanes get the next messages. One without a full block is done at once. */
+static void fill_lanes(struct passing *passing, mr_md5_lanes lanes, union digests *state,
+                       const mr_bytes *messages, size_t count, size_t *next,
+                       uint8_t (*out)[MR_MD5_BYTES])
+{
+    for (size_t lane = 0; lane < lanes && *next < count; lane++) {
+        while (*next < count && passing[lane].block_count == 0) {
+            mr_bytes message = messages[*next];
+
+            if (message.size < BLOCK_BYTES)
+                mr_md5(message, out[*next]);
+            passing[lane] = (struct passing){message.data, message.size / BLOCK_BYTES, *next};
+            start_lane(state, lane);
+            ++*next;
+        }
+    }
+}
+
+/* The end of a message, from where its lane is. */
+static void end_message(struct passing *passing, const union digests *state, size_t lane,
+                        mr_bytes message, uint8_t out[MR_MD5_BYTES])
+{
+    size_t done = (size_t)(passing->at - (const uint8_t *)message.data);
+    uint32_t own[4];
+
+    for (size_t word = 0; word < 4; word++)
+        own[word] = state->words[word][lane];
+    add_rest(own, (mr_bytes){passing->at, message.size - done}, message.size);
+    memcpy(out, own, sizeof own);
+    passing->block_count = 0;
+}
+
+/* So many blocks of each message that is in a lane. */
+static void pass(struct passing *passing, mr_md5_lanes lanes, union digests *state,
+                 size_t block_count)
+{
+    union rows rows;
+
+    memset(&rows, 0, sizeof rows);
+    for (size_t block = 0; block < block_count; block++) {
+        for (size_t lane = 0; lane < lanes; lane++) {
+            if (passing[lane].block_count == 0)
+                continue;
+            for (size_t word = 0; word < BLOCK_BYTES / 4; word++)
+                rows.words[word][lane] = mr_load32(passing[lane].at + word * 4);
+            passing[lane].at += BLOCK_BYTES;
+        }
+        hash_lanes(lanes, &rows, state);
+    }
+}
+
+void mr_md5_many(const mr_bytes *messages, size_t count, uint8_t (*out)[MR_MD5_BYTES])
+{
+    const mr_md5_lanes lanes = mr_md5_used();
+    struct passing passing[LANES_MAX] = {0};
+    union digests state = {0};
+    size_t next = 0;
+
+    while (lanes > MR_MD5_LANES_1) {
+        size_t used = 0, least = SIZE_MAX;
+
+        fill_lanes(passing, lanes, &state, messages, count, &next, out);
+        for (size_t lane = 0; lane < lanes; lane++)
+            if (passing[lane].block_count > 0) {
+                used++;
+                if (passing[lane].block_count < least)
+                    least = passing[lane].block_count;
+            }
+        if (used < LANES_WORTHWHILE)
+            break;
+        pass(passing, lanes, &state, least);
+        for (size_t lane = 0; lane < lanes; lane++)
+            if (passing[lane].block_count > 0 && (passing[lane].block_count -= least) == 0)
+                end_message(&passing[lane], &state, lane, messages[passing[lane].index],
+                            out[passing[lane].index]);
+    }
+    for (size_t lane = 0; lane < lanes; lane++)
+        if (passing[lane].block_count > 0)
+            end_message(&passing[lane], &state, lane, messages[passing[lane].index],
+                        out[passing[lane].index]);
+    for (; next < count; next++)
+        mr_md5(messages[next], out[next]);
 }

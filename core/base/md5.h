@@ -13,6 +13,9 @@
 
 void mr_md5(mr_bytes in, uint8_t out[MR_MD5_BYTES]);
 
+/* out[i] = the MD5 of message i, of any sizes: best if many are of about the same. */
+void mr_md5_many(const mr_bytes *messages, size_t count, uint8_t (*out)[MR_MD5_BYTES]);
+
 /*
  * out[i] = mr_hash_key_of(key i) for count keys, of which the first is *keys and each next one
  * stands stride_bytes further: sizeof(mr_bytes) in a plain array, sizeof(mr_put) in puts.

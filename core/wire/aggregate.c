@@ -98,12 +98,37 @@ void mr_aggregate_add_record(struct mr_pack *out, uint32_t key, uint32_t explici
         memcpy(at, data.data, data.size);
 }
 
+void mr_aggregate_end_unsigned(struct mr_pack *out)
+{
+    memset(mr_pack_extend(out, MR_MD5_BYTES), 0, MR_MD5_BYTES);
+}
+
+void mr_aggregate_sign(uint8_t *const *aggregates, const size_t *sizes, size_t count)
+{
+    enum { AT_ONCE = 64 };
+    uint8_t digests[AT_ONCE][MR_MD5_BYTES];
+    mr_bytes messages[AT_ONCE];
+
+    for (size_t done = 0, some; done < count; done += some) {
+        some = count - done < AT_ONCE ? count - done : AT_ONCE;
+        for (size_t i = 0; i < some; i++)
+            messages[i] = (mr_bytes){aggregates[done + i] + MAGIC_BYTES,
+                                     sizes[done + i] - MAGIC_BYTES - MR_MD5_BYTES};
+        mr_md5_many(messages, some, digests);
+        for (size_t i = 0; i < some; i++)
+            memcpy(aggregates[done + i] + sizes[done + i] - MR_MD5_BYTES, digests[i], MR_MD5_BYTES);
+    }
+}
+
 void mr_aggregate_end(struct mr_pack *out, size_t start)
 {
-    uint8_t *digest = mr_pack_extend(out, MR_MD5_BYTES);
-    uint8_t *message = out->data + start + MAGIC_BYTES;
+    uint8_t *aggregate;
+    size_t size;
 
-    mr_md5((mr_bytes){message, (size_t)(digest - message)}, digest);
+    mr_aggregate_end_unsigned(out);
+    aggregate = out->data + start;
+    size = out->size - start;
+    mr_aggregate_sign(&aggregate, &size, 1);
 }
 
 /* ---- fields ------------------------------------------------------------------------------- */

@@ -43,6 +43,10 @@ void mr_aggregate_add_record(struct mr_pack *out, uint32_t key, uint32_t explici
                              mr_bytes data);
 void mr_aggregate_end(struct mr_pack *out, size_t start);
 
+/* Or without the digest, which is written later: of many at once it costs less than one by one. */
+void mr_aggregate_end_unsigned(struct mr_pack *out);
+void mr_aggregate_sign(uint8_t *const *aggregates, const size_t *sizes, size_t count);
+
 /* ---- in ----------------------------------------------------------------------------------- */
 
 /* Start from {0}, open as many as you like one after the other, release with

@@ -107,6 +107,31 @@ static void check_groups(struct mr_random *random, size_t size_bound)
     }
 }
 
+/* Messages that end at any time in lanes that others go on in. */
+static void check_messages(struct mr_random *random, size_t size_bound)
+{
+    enum { COUNT_MAX = 40 };
+
+    for (size_t count = 0; count <= COUNT_MAX; count++) {
+        mr_bytes messages[COUNT_MAX];
+        uint8_t out[COUNT_MAX + 1][MR_MD5_BYTES], theirs[MR_MD5_BYTES];
+        memset(out, 0xee, sizeof out);
+        for (size_t i = 0; i < count; i++) {
+            size_t size = (size_t)mr_random_below(random, size_bound);
+            uint8_t *bytes = malloc(size ? size : 1);
+            fill(random, bytes, size);
+            messages[i] = (mr_bytes){bytes, size};
+        }
+        mr_md5_many(messages, count, out);
+        for (size_t i = 0; i < count; i++) {
+            openssl_md5(messages[i].data, messages[i].size, theirs);
+            assert_memory_equal(out[i], theirs, sizeof theirs);
+            free((void *)(uintptr_t)messages[i].data);
+        }
+        assert_int_equal(out[count][0], 0xee); /* nothing behind the end */
+    }
+}
+
 static void check_lanes(mr_md5_lanes lanes)
 {
     struct mr_random random = seed_random();
@@ -118,6 +143,8 @@ static void check_lanes(mr_md5_lanes lanes)
         check_groups(&random, 56);                 /* all in lanes */
         check_groups(&random, 70);                 /* some too long for a lane */
         check_groups(&random, SIZE_MAX_TRIED + 1); /* most of them */
+        check_messages(&random, 200);
+        check_messages(&random, 5000);
     }
     mr_md5_use(MR_MD5_LANES_BEST);
 }

@@ -105,6 +105,7 @@ static void a_unit_is_as_large_as_it_was_counted(void **state)
 
             out.size = 0;
             mr_stage_aggregate_write(unit, &out);
+            mr_aggregate_sign(&out.data, &out.size, 1);
             assert_int_equal(out.size, unit->bytes);
             assert_true(unit->record_count <= world->config.aggregate_count);
             assert_true(unit->record_count == 1 || unit->bytes <= world->config.aggregate_bytes);
