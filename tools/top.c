@@ -17,8 +17,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define RANGE_COLUMNS 16
-#define HISTORY_COLUMNS 15
+#define RANGE_COLUMNS 12
+#define HISTORY_COLUMNS 8
 #define HEAD_ROWS 3
 
 struct top {
@@ -39,7 +39,7 @@ static int64_t wall_ms(void)
 
 /* ---- drawing ------------------------------------------------------------------------------ */
 
-/* The shard's place in the hash space: "....####....". */
+/* The shard's place in the hash space: "...###......". */
 static void draw_range(const mr_shard *shard)
 {
     int from = (int)(mr_hash_key_part(shard->first_key) * RANGE_COLUMNS);
@@ -86,15 +86,23 @@ static void draw_shard(const struct top *top, const struct mr_shard_load *load, 
 {
     struct mr_load_second last = mr_shard_load_at(load, now - 1);
     double part = mr_load_part(&last);
-    char records[MR_FIGURE_BYTES], bytes[MR_FIGURE_BYTES];
+    char records[MR_FIGURE_BYTES], bytes[MR_FIGURE_BYTES], refused[MR_FIGURE_BYTES] = "-",
+                                                           age[MR_FIGURE_BYTES] = "-";
 
+    if (top->load.has_counts) {
+        mr_count_format(mr_shard_load_throttled(load, now), refused);
+        if (load->counts[MR_COUNT_AGE_MS])
+            mr_duration_format((double)load->counts[MR_COUNT_AGE_MS] / 1e3, age);
+        else
+            snprintf(age, sizeof age, "0 s");
+    }
     printf("%4u  ", (unsigned)load->shard.id);
     draw_range(&load->shard);
-    printf("  %8s  %7s  %s%5.0f %%%s  ", mr_count_format(last.record_count, records),
+    printf("  %8s  %7s  %s%4.0f %%%s  ", mr_count_format(last.record_count, records),
            mr_size_format(last.bytes, bytes), mr_colour_on(stdout, colour_of(part)), part * 100,
            mr_colour_off(stdout));
     draw_history(load, now);
-    printf("  %3u s", mr_shard_load_over(load, now, MR_LOAD_SECONDS - 1));
+    printf("  %2u s  %7s  %7s", mr_shard_load_over(load, now, MR_LOAD_SECONDS - 1), refused, age);
     end_row(top);
 }
 
@@ -128,8 +136,8 @@ static void draw_head(const struct top *top, int64_t now)
            top->load.stream, mr_colour_off(stdout), top->load.shard_count,
            mr_count_format(record_count, records), mr_size_format(bytes, size), time + 11);
     end_row(top);
-    printf("%4s  %-*s  %8s  %7s  %7s  %-*s  %5s", "ID", RANGE_COLUMNS, "HASH SPACE", "RECORDS",
-           "BYTES", "OF MAX", HISTORY_COLUMNS, "LAST 15 s", "OVER");
+    printf("%4s  %-*s  %8s  %7s  %6s  %-*s  %4s  %7s  %7s", "ID", RANGE_COLUMNS, "HASH SPACE",
+           "RECORDS", "BYTES", "OF MAX", HISTORY_COLUMNS, "LAST 8 s", "OVER", "REFUSED", "BEHIND");
     end_row(top);
 }
 
@@ -185,6 +193,12 @@ static void print_json(const struct top *top, int64_t now)
         mr_json_real(&line, mr_load_part(&last));
         mr_json_name(&line, "seconds_over");
         mr_json_count(&line, mr_shard_load_over(load, now, MR_LOAD_SECONDS - 1));
+        if (top->load.has_counts) {
+            mr_json_name(&line, "throttled_count");
+            mr_json_count(&line, mr_shard_load_throttled(load, now));
+            mr_json_name(&line, "iterator_age_ms");
+            mr_json_count(&line, load->counts[MR_COUNT_AGE_MS]);
+        }
         mr_json_close(&line, '}');
     }
     mr_json_close(&line, ']');
@@ -208,6 +222,10 @@ static mr_status watch(struct top *top)
 
         if (status)
             return status;
+        if (top->load.has_counts && top->load.look_count == 1 && top->frame_count) {
+            mr_word_wait(word, seen, (uint32_t)(top->interval_s * 1000)); /* from there it counts */
+            continue;
+        }
         if (top->options->common.json)
             print_json(top, now_ms / 1000);
         else
@@ -258,5 +276,6 @@ enum mr_exit mr_command_top(struct mr_cli *cli)
         return code;
     top.load.place = &cli->place;
     top.load.stream = cli->arguments[0];
+    top.load.endpoint = cli->place.service ? cli->endpoint : NULL;
     return run(&top);
 }

@@ -69,10 +69,54 @@ static void counts_the_seconds_over_the_limit(void **state)
     assert_int_equal(mr_shard_load_over(&load, NOW - 1, 59), 1);
 }
 
+static void note_count(void *context, mr_shard_id shard, enum mr_count count, uint64_t value)
+{
+    mr_shard_load_count(context, NOW * 1000, count, value, false);
+    assert_int_equal(shard, 2);
+}
+
+static void reads_a_page_of_counts(void **state)
+{
+    static const char page[] =
+        "# HELP kinesis_incoming_records_total x\n"
+        "kinesis_incoming_records_total{stream_name=\"s\",shard_id=\"shardId-000000000002\"} 12\n"
+        "kinesis_incoming_records_total{stream_name=\"ss\",shard_id=\"shardId-000000000001\"} 9\n"
+        "kinesis_incoming_bytes_total{stream_name=\"s\",shard_id=\"shardId-000000000002\"} 340\n"
+        "kinesis_write_provisioned_throughput_exceeded_total{stream_name=\"s\",shard_id=\"shardId-"
+        "000000000002\"} 5\n"
+        "kinesis_incoming_bytes_total{stream_name=\"s\",shard_id=\"shardId-\"} 1\n"
+        "kinesis_incoming_bytes_total{stream_name=\"s\",shard_id=\"shardId-000000000002\"} -1\n"
+        "kinesis_iterator_age_seconds{stream_name=\"s\",shard_id=\"shardId-000000000002\"} 1.250";
+    struct mr_shard_load load = {.reader = NULL};
+
+    (void)state;
+    mr_counts_parse((mr_bytes){page, sizeof page - 1}, "s", note_count, &load);
+    assert_int_equal(count_at(&load, NOW - 1), 12);
+    assert_int_equal(mr_shard_load_at(&load, NOW - 1).bytes, 340);
+    assert_int_equal(mr_shard_load_throttled(&load, NOW), 5);
+    assert_int_equal(load.counts[MR_COUNT_AGE_MS], 1250);
+}
+
+static void counts_from_the_first_look_on(void **state)
+{
+    struct mr_shard_load load = {.reader = NULL};
+
+    (void)state;
+    mr_shard_load_count(&load, NOW * 1000, MR_COUNT_RECORDS, 100, true);
+    assert_int_equal(count_at(&load, NOW - 1), 0);
+    mr_shard_load_count(&load, NOW * 1000 + 500, MR_COUNT_RECORDS, 107, false);
+    mr_shard_load_count(&load, NOW * 1000 + 900, MR_COUNT_RECORDS, 110, false);
+    assert_int_equal(count_at(&load, NOW - 1), 10);
+    mr_shard_load_count(&load, NOW * 1000 + 1000, MR_COUNT_RECORDS, 4, false); /* started again */
+    assert_int_equal(count_at(&load, NOW), 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_by_second),
+        cmocka_unit_test(reads_a_page_of_counts),
+        cmocka_unit_test(counts_from_the_first_look_on),
         cmocka_unit_test(forgets_after_a_minute),
         cmocka_unit_test(the_nearer_limit_counts),
         cmocka_unit_test(counts_the_seconds_over_the_limit),
