@@ -50,8 +50,14 @@ static mr_status read_error(const char *value, struct mr_fault_rule *rule, mr_er
     rule->error = mr_exception_find((mr_bytes){name, strlen(name)});
     if (rule->error)
         return MR_OK;
-    for (enum mr_exception type = MR_EXCEPTION_NONE + 1; type < MR_EXCEPTION_COUNT; type++)
+    for (enum mr_exception type = MR_EXCEPTION_NONE + 1; type < MR_EXCEPTION_COUNT; type++) {
+        size_t size = strlen(mr_exceptions[type].name);
+
         mr_guess_offer(&guess, mr_exceptions[type].name);
+        snprintf(name, sizeof name, "%.*s", (int)(size > 9 ? size - 9 : size), /* "Exception" */
+                 mr_exceptions[type].name);
+        mr_guess_offer(&guess, name);
+    }
     return *guess.best ? mr_fail(error, MR_INVALID, "there is no error %.60s: did you mean %s?",
                                  value, guess.best)
                        : mr_fail(error, MR_INVALID, "there is no error %.60s in Kinesis", value);
