@@ -221,16 +221,17 @@ static enum mr_exit open_all(struct many *many)
     struct mr_cli *cli = many->cli;
     mr_service *service;
 
-    if (mr_cli_service(cli, &service))
-        return mr_cli_failed(cli, NULL);
     for (size_t i = 0; i < many->count; i++) {
         struct one *one = &many->items[i];
 
         one->config.place = &cli->place;
-        one->config.service = service;
         if (mr_bridge_open(&one->bridge, &one->config, &cli->error))
             return mr_cli_failed(cli, one->config.stream);
     }
+    if (mr_cli_service(cli, &service)) /* which must see the streams that were made */
+        return mr_cli_failed(cli, NULL);
+    for (size_t i = 0; i < many->count; i++)
+        many->items[i].config.service = service;
     return MR_EXIT_OK;
 }
 

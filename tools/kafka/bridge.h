@@ -32,8 +32,8 @@ enum mr_on_error { MR_ON_ERROR_STOP, MR_ON_ERROR_DLQ, MR_ON_ERROR_RETRY };
 
 struct mr_bridge_config {
     const struct mr_place *place;
-    mr_service *service;
-    const char *name; /* whose positions: transactional ids and consumer groups are made of it */
+    mr_service *service; /* set before mr_bridge_run() */
+    const char *name;    /* whose positions: transactional ids and consumer groups are made of it */
     const char *stream, *brokers, *topic;
     bool is_outward; /* from the stream to Kafka */
     const struct mr_kafka_properties *properties;

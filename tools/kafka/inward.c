@@ -124,13 +124,14 @@ static void refuse(struct item *item, mr_status status, const char *reason)
 /* False: the producer is full. */
 static bool put(struct mr_inward *inward, struct item *item)
 {
+    const struct mr_incoming incoming = mr_incoming_of(item->message);
     struct mr_mapped *mapped = &inward->mapped;
     const char *reason = "";
     mr_error error = {0};
     mr_status status;
     mr_put put;
 
-    if (!mr_message_map(item->message, inward->bridge->config->wraps_headers, mapped, &reason)) {
+    if (!mr_message_map(&incoming, inward->bridge->config->wraps_headers, mapped, &reason)) {
         refuse(item, MR_INVALID, reason);
         return true;
     }

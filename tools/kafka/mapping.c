@@ -63,13 +63,22 @@ rd_kafka_headers_t *mr_headers_of(const mr_consumer_record *record, mr_shard_id 
 
 /* ---- in ----------------------------------------------------------------------------------- */
 
-static mr_bytes key_of(const rd_kafka_message_t *message)
+struct mr_incoming mr_incoming_of(const rd_kafka_message_t *message)
 {
-    return (mr_bytes){message->key, message->key_len};
+    struct mr_incoming incoming = {.key = {message->key, message->key_len},
+                                   .data = {message->payload, message->len},
+                                   .topic = rd_kafka_topic_name(message->rkt),
+                                   .partition = message->partition,
+                                   .offset = message->offset,
+                                   .time_ms = rd_kafka_message_timestamp(message, NULL)};
+
+    if (rd_kafka_message_headers(message, &incoming.headers))
+        incoming.headers = NULL;
+    return incoming;
 }
 
 /* What has no key is spread, and comes to the same shard when it comes again. */
-static mr_bytes made_up(const rd_kafka_message_t *message, struct mr_mapped *mapped)
+static mr_bytes made_up(const struct mr_incoming *message, struct mr_mapped *mapped)
 {
     int size = snprintf(mapped->key_text, sizeof mapped->key_text, "%d:%lld",
                         (int)message->partition, (long long)message->offset);
@@ -77,10 +86,10 @@ static mr_bytes made_up(const rd_kafka_message_t *message, struct mr_mapped *map
     return (mr_bytes){mapped->key_text, (size_t)size};
 }
 
-static bool map_key(const rd_kafka_message_t *message, struct mr_mapped *mapped,
+static bool map_key(const struct mr_incoming *message, struct mr_mapped *mapped,
                     const char **reason)
 {
-    mr_bytes key = key_of(message);
+    mr_bytes key = message->key;
     size_t chars = key.size > 0 ? mr_utf8_chars(key) : 0;
 
     mapped->key = key.size > 0 ? key : made_up(message, mapped);
@@ -98,15 +107,14 @@ static bool map_key(const rd_kafka_message_t *message, struct mr_mapped *mapped,
 }
 
 /* Ours, if it is one. */
-static void map_hash_key(const rd_kafka_message_t *message, struct mr_mapped *mapped)
+static void map_hash_key(const struct mr_incoming *message, struct mr_mapped *mapped)
 {
-    rd_kafka_headers_t *headers;
     char text[MR_HASH_KEY_TEXT_BYTES];
     const void *value;
     size_t size;
 
-    if (rd_kafka_message_headers(message, &headers) ||
-        rd_kafka_header_get_last(headers, HASH_KEY_HEADER, &value, &size) || !value ||
+    if (!message->headers ||
+        rd_kafka_header_get_last(message->headers, HASH_KEY_HEADER, &value, &size) || !value ||
         size >= sizeof text)
         return;
     memcpy(text, value, size);
@@ -136,16 +144,15 @@ static void wrap_bytes(struct mr_json_line *line, const char *name, const char *
 }
 
 /* An array, for names may come again and their order counts. */
-static void wrap_headers(struct mr_json_line *line, const rd_kafka_message_t *message)
+static void wrap_headers(struct mr_json_line *line, const rd_kafka_headers_t *headers)
 {
-    rd_kafka_headers_t *headers;
     const char *name;
     const void *value;
     size_t size;
 
     mr_json_name(line, "headers");
     mr_json_open(line, '[');
-    if (!rd_kafka_message_headers(message, &headers))
+    if (headers)
         for (size_t i = 0; !rd_kafka_header_get_all(headers, i, &name, &value, &size); i++) {
             mr_json_open(line, '{');
             wrap_bytes(line, "name", "name_base64", (mr_bytes){name, strlen(name)});
@@ -155,34 +162,33 @@ static void wrap_headers(struct mr_json_line *line, const rd_kafka_message_t *me
     mr_json_close(line, ']');
 }
 
-static void wrap(const rd_kafka_message_t *message, struct mr_mapped *mapped)
+static void wrap(const struct mr_incoming *message, struct mr_mapped *mapped)
 {
     struct mr_json_line line = MR_JSON_LINE;
-    int64_t time_ms = rd_kafka_message_timestamp(message, NULL);
 
     mr_json_open(&line, '{');
     mr_json_name(&line, "topic");
-    mr_json_text(&line, rd_kafka_topic_name(message->rkt));
+    mr_json_text(&line, message->topic);
     mr_json_name(&line, "partition");
     mr_json_count(&line, (uint64_t)message->partition);
     mr_json_name(&line, "offset");
     mr_json_count(&line, (uint64_t)message->offset);
     mr_json_name(&line, "time_ms");
-    mr_json_count(&line, time_ms > 0 ? (uint64_t)time_ms : 0);
-    wrap_bytes(&line, "key", "key_base64", key_of(message));
-    wrap_headers(&line, message);
-    wrap_bytes(&line, "data", "base64", (mr_bytes){message->payload, message->len});
+    mr_json_count(&line, message->time_ms > 0 ? (uint64_t)message->time_ms : 0);
+    wrap_bytes(&line, "key", "key_base64", message->key);
+    wrap_headers(&line, message->headers);
+    wrap_bytes(&line, "data", "base64", message->data);
     mr_json_close(&line, '}');
     mapped->wrapped = line.pack.data;
     mapped->data = (mr_bytes){line.pack.data, line.pack.size};
 }
 
-bool mr_message_map(const rd_kafka_message_t *message, bool wraps, struct mr_mapped *mapped,
+bool mr_message_map(const struct mr_incoming *message, bool wraps, struct mr_mapped *mapped,
                     const char **reason)
 {
     mr_mapped_fini(mapped);
     mapped->has_hash_key = false;
-    mapped->data = (mr_bytes){message->payload, message->len};
+    mapped->data = message->data;
     if (!map_key(message, mapped, reason))
         return false;
     map_hash_key(message, mapped);

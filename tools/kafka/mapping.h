@@ -32,6 +32,16 @@ int32_t mr_partition_of(enum mr_partitioning how, mr_bytes key, mr_hash_key hash
 /* Destroy with rd_kafka_headers_destroy(), unless a produce took it. */
 rd_kafka_headers_t *mr_headers_of(const mr_consumer_record *record, mr_shard_id shard);
 
+/* A message as Kafka gave it; data.data is NULL of a tombstone, headers may be NULL. */
+struct mr_incoming {
+    mr_bytes key, data;
+    rd_kafka_headers_t *headers;
+    const char *topic;
+    int32_t partition;
+    int64_t offset, time_ms;
+};
+struct mr_incoming mr_incoming_of(const rd_kafka_message_t *message);
+
 /* A message as what is put. Start from {0}, release with mr_mapped_fini(). */
 struct mr_mapped {
     mr_bytes key, data;
@@ -45,7 +55,7 @@ struct mr_mapped {
  * wraps: data becomes a JSON object that has the message's headers, too. False: it cannot be a
  * record, *reason says why. What is mapped borrows from the message.
  */
-bool mr_message_map(const rd_kafka_message_t *message, bool wraps, struct mr_mapped *mapped,
+bool mr_message_map(const struct mr_incoming *message, bool wraps, struct mr_mapped *mapped,
                     const char **reason);
 void mr_mapped_fini(struct mr_mapped *mapped);
 
