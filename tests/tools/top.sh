@@ -39,9 +39,9 @@ check "knows how far reads are behind" grep -q "\"iterator_age_ms\":0" "$work/ou
 # What the server refuses and how far its readers are behind: from its /metrics.
 kill $server
 wait $server
-"$MILLRACE" serve --port 0 --json --limits on > "$work/serve" 2> "$work/err" &
+"$MILLRACE" serve --port 0 --json --limits on > "$work/serve2" 2> "$work/err" &
 server=$!
-exec 3< <(tail -f --pid=$server "$work/serve")
+exec 3< <(tail -f --pid=$server "$work/serve2")
 read -r -u 3 _
 "$MILLRACE" top s --json -n 2 > "$work/top" 2> "$work/err" &
 top=$!
