@@ -42,6 +42,13 @@ install_clients() {
             -Dstyle.color=never -DoutputDirectory="$clients/java" dependency:copy-dependencies || return
         touch "$clients/java/installed"
     }
+    [ "$clients/kafka/installed" -nt "$here/kafka/pom.xml" ] || {
+        echo "installing Apache Kafka"
+        rm -rf "$clients/kafka"
+        mvn -B -q -f "$here/kafka/pom.xml" -Dmaven.repo.local="$clients/maven" -DincludeScope=runtime \
+            -Dstyle.color=never -DoutputDirectory="$clients/kafka" dependency:copy-dependencies || return
+        touch "$clients/kafka/installed"
+    }
 }
 
 # Some know the endpoint only as an argument, and read --data as base64 unless told otherwise.
@@ -158,6 +165,12 @@ run lab-cli "$here/lab_cli.sh"
 run2 lab-cli2 "$here/lab_cli.sh"
 stop TERM
 
+start --state-delay 50 --metrics on
+run prometheus "$here/prometheus.sh" "$work"
+run lab-time-1 "$here/lab_time.sh" 1
+run2 lab-time-2 "$here/lab_time.sh" 2
+stop TERM
+
 write_users() { # who may call, as a file of serve --auth
     (umask 077 && cat > "$work/users.json" << 'END'
 {"users": [
@@ -182,6 +195,7 @@ done
 stop TERM
 
 run leases "$here/leases.sh"
+run kafka "$here/kafka/audit.sh" "$clients/kafka"
 
 passed=$(grep -c '^ok' "$work/all") failed=$(grep -c '^not ok' "$work/all")
 echo "$passed passed, $failed failed"
