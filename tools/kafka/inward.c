@@ -404,6 +404,7 @@ static mr_status subscribe(struct mr_inward *inward, mr_error *error)
         {"queued.max.messages.kbytes", kbytes},
         {"isolation.level", "read_committed"},
         {"fetch.message.max.bytes", "1048576"},
+        {"session.timeout.ms", "10000"}, /* after a kill */
         {0}};
     rd_kafka_topic_partition_list_t *list;
     rd_kafka_resp_err_t code;

@@ -2,7 +2,7 @@
 # An Apache Kafka broker of our own, in KRaft mode, below $work; needs the jars in $kafka_jars.
 # start_broker, stop_broker SIGNAL; $brokers is where it listens.
 
-broker=''
+broker='' work=${work:?} kafka_jars=${kafka_jars:?}
 
 free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
