@@ -45,7 +45,7 @@ struct mr_cli {
     const struct mr_command *command;
     const struct mr_common_options *common;
     const void *options; /* of the command's own type */
-    char **words; /* of the command line, behind the command's own */
+    char **words;        /* of the command line, behind the command's own */
     size_t word_count;
     char *const *arguments;
     size_t argument_count;

@@ -45,8 +45,8 @@ static inline void mr_limiter_take(struct mr_limiter *limiter, const struct mr_l
                                    uint64_t bytes_ns)
 {
     uint64_t records_at_ns = limiter->records_full_at_ns, bytes_at_ns = limiter->bytes_full_at_ns;
-    bool gives = mr_bucket_gives(records_at_ns, now_ns, record_ns) &
-                 mr_bucket_gives(bytes_at_ns, now_ns, bytes_ns);
+    bool gives = (int)mr_bucket_gives(records_at_ns, now_ns, record_ns) &
+                 (int)mr_bucket_gives(bytes_at_ns, now_ns, bytes_ns);
     bool fits = (limiter->window_record_count < limits->write_records_per_s) &
                 ((limiter->window_bytes == 0) |
                  ((uint64_t)limiter->window_bytes + bytes <= limits->write_bytes_per_s));
