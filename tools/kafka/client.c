@@ -108,6 +108,16 @@ mr_status mr_kafka_fail(const struct mr_bridge *bridge, rd_kafka_resp_err_t code
                    detail && *detail ? detail : rd_kafka_err2str(code), next);
 }
 
+rd_kafka_resp_err_t mr_kafka_produce(rd_kafka_t *kafka, const rd_kafka_vu_t *parts, size_t count)
+{
+    rd_kafka_error_t *failure = rd_kafka_produceva(kafka, parts, count);
+    rd_kafka_resp_err_t code = rd_kafka_error_code(failure);
+
+    if (failure)
+        rd_kafka_error_destroy(failure);
+    return code;
+}
+
 mr_status mr_kafka_open_look(struct mr_bridge *bridge, mr_error *error)
 {
     /* A consumer, for a producer that asks for a topic may make it. */

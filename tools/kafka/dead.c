@@ -170,14 +170,20 @@ static mr_status to_topic(struct mr_bridge *bridge, struct mr_dead *dead,
                           const struct mr_letter *letter, mr_error *error)
 {
     rd_kafka_resp_err_t code, answer = RD_KAFKA_RESP_ERR__TIMED_OUT;
-    void *key = (void *)(uintptr_t)letter->key.data, *data = (void *)(uintptr_t)letter->data.data;
+    const rd_kafka_vu_t parts[] = {
+        {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = dead->topic},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_KEY,
+         .u.mem = {(void *)(uintptr_t)letter->key.data, letter->key.size}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE,
+         .u.mem = {(void *)(uintptr_t)letter->data.data, letter->data.size}},
+        {.vtype = RD_KAFKA_VTYPE_HEADER, .u.header = {"millrace-origin", letter->origin, -1}},
+        {.vtype = RD_KAFKA_VTYPE_HEADER, .u.header = {"millrace-reason", letter->reason, -1}},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = &answer},
+    };
 
-    code = rd_kafka_producev(
-        dead->kafka, RD_KAFKA_V_TOPIC(dead->topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_KEY(key, letter->key.size), RD_KAFKA_V_VALUE(data, letter->data.size),
-        RD_KAFKA_V_HEADER("millrace-origin", letter->origin, -1),
-        RD_KAFKA_V_HEADER("millrace-reason", letter->reason, -1), RD_KAFKA_V_OPAQUE(&answer),
-        RD_KAFKA_V_END); /* the queue is empty: each letter is waited for */
+    /* The queue is empty: each letter is waited for. */
+    code = mr_kafka_produce(dead->kafka, parts, sizeof parts / sizeof *parts);
     while (!code && rd_kafka_outq_len(dead->kafka) > 0 && !mr_bridge_is_stopping(bridge))
         rd_kafka_flush(dead->kafka, POLL_MS);
     if (!code && rd_kafka_outq_len(dead->kafka) > 0) { /* it must not be answered any more */

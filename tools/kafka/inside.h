@@ -55,6 +55,8 @@ mr_status mr_kafka_new(rd_kafka_t **kafka, rd_kafka_type_t type, rd_kafka_conf_t
 /* A retryable failure is MR_UNAVAILABLE; the message names the brokers. */
 mr_status mr_kafka_fail(const struct mr_bridge *bridge, rd_kafka_resp_err_t code, const char *what,
                         const char *detail, mr_error *error);
+/* rd_kafka_produceva() with its error's code. */
+rd_kafka_resp_err_t mr_kafka_produce(rd_kafka_t *kafka, const rd_kafka_vu_t *parts, size_t count);
 /* Opens `look`. */
 mr_status mr_kafka_open_look(struct mr_bridge *bridge, mr_error *error);
 /* Partitions of a topic; 0: there is none. Waits for brokers that are away until it is stopped. */

@@ -236,14 +236,19 @@ static rd_kafka_resp_err_t offer(struct lane *lane, rd_kafka_headers_t *headers,
     size_t key_size = record->partition_key.size, size = record->data.size;
     void *key = key_size > 0 ? (void *)(uintptr_t)record->partition_key.data : NULL;
     void *data = size > 0 ? (void *)(uintptr_t)record->data.data : lane->key; /* empty, not null */
+    const rd_kafka_vu_t parts[] = {
+        {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = lane->topic},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {key, key_size}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {data, size}},
+        {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = record->arrival_ms},
+        {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = sent},
+    };
     rd_kafka_resp_err_t code;
 
     do {
-        code = rd_kafka_producev(
-            lane->kafka, RD_KAFKA_V_RKT(lane->topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-            RD_KAFKA_V_KEY(key, key_size), RD_KAFKA_V_VALUE(data, size),
-            RD_KAFKA_V_TIMESTAMP(record->arrival_ms), RD_KAFKA_V_HEADERS(headers),
-            RD_KAFKA_V_OPAQUE(sent), RD_KAFKA_V_END);
+        code = mr_kafka_produce(lane->kafka, parts, sizeof parts / sizeof *parts);
     } while (waits(lane, code));
     if (code)
         rd_kafka_headers_destroy(headers);
@@ -254,13 +259,17 @@ static rd_kafka_resp_err_t offer_position(struct lane *lane, const mr_mark *mark
 {
     char text[MR_POSITION_TEXT_BYTES];
     size_t size = mr_position_write(lane->bridge, mark, text);
+    const rd_kafka_vu_t parts[] = {
+        {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = lane->bridge->config->state_topic},
+        {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = 0},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {lane->key, lane->key_size}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {text, size}},
+    };
     rd_kafka_resp_err_t code;
 
     do {
-        code = rd_kafka_producev(lane->kafka, RD_KAFKA_V_TOPIC(lane->bridge->config->state_topic),
-                                 RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                                 RD_KAFKA_V_KEY(lane->key, lane->key_size),
-                                 RD_KAFKA_V_VALUE(text, size), RD_KAFKA_V_END);
+        code = mr_kafka_produce(lane->kafka, parts, sizeof parts / sizeof *parts);
     } while (waits(lane, code));
     return code;
 }
