@@ -138,8 +138,9 @@ $(archives) $(support) $(commands):
 
 # Exports what the public header declares, and nothing else; but libmillrace, under a version of its
 # own, what the other libraries of this tree take besides, so that all run one copy of the code.
-declared = $(CC) -Icore -E $1 | awk '/^\# [0-9]/ { own = $$3 == "\"$1\"" } own' | \
-           sed -nE '/^typedef/d; s/^.*\b(mr_[a-z0-9_]+)\(.*$$/\1;/p' | sort -u
+declared = $(CC) -Icore -E $1 | awk '/^\# [0-9]/ { own = $$3 == "\"$1\""; next } own { text = text " " $$0 } \
+                                          own && /[;{}]/ { print text; text = "" }' | \
+           sed -nE '/^ *typedef/d; s/^.*\b(mr_[a-z0-9_]+)\(.*$$/\1;/p' | sort -u
 missing  = nm -g $1 | awk 'NF == 2 && $$2 ~ /^mr_/ { used[$$2] } NF == 3 { defined[$$3] } \
                            END { for (name in used) if (!(name in defined)) print name ";" }' | sort
 
