@@ -67,7 +67,7 @@ void mr_lanes_prefetch(const struct mr_lanes *lanes, const mr_hash_key *hashes, 
         const struct mr_lane *lane = *bucket_of(lanes, hashes[i]);
 
         __builtin_prefetch(lane);
-        __builtin_prefetch((const char *)lane + 64);
+        __builtin_prefetch(lane ? (const char *)lane + 64 : NULL);
     }
 }
 

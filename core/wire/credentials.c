@@ -90,7 +90,7 @@ static void join(struct mr_credentials *credentials, struct mr_credentials *foun
 
 bool mr_credentials_read(mr_bytes text, const char *section, struct mr_credentials *credentials)
 {
-    const char *at = text.data, *end = at + text.size;
+    const char *at = text.size ? text.data : "", *end = at + text.size;
     struct mr_credentials found = {.secret = NULL};
     bool is_here = false, was_here = false;
 

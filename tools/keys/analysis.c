@@ -116,8 +116,10 @@ static bool place_in_time(struct mr_analysis *analysis, const struct mr_event *e
     int64_t past_ms;
 
     if (event->time_ms == MR_EVENT_NO_TIME) {
+        if (!(analysis->config.rate > 0))
+            return false;
         *time_ns = (uint64_t)((double)analysis->event_count * 1e9 / analysis->config.rate);
-        return analysis->config.rate > 0;
+        return true;
     }
     if (!analysis->has_times) {
         int64_t into_second_ms = (event->time_ms % 1000 + 1000) % 1000;
