@@ -82,7 +82,7 @@ millrace record paced -q > "$work/paced.rec"
 check "no record came before its moment" awk -F '[":.Z]' '
     { at[NR] = $7 * 1000 + $8 }
     END { span = (at[4] - at[1] + 60000) % 60000; exit !(span >= 590) }' "$work/paced.rec"
-timeout -s INT 3 "$MILLRACE" replay "$work/timed.rec" paced --speed 10000x --loop --json > "$work/out" 2> "$work/err"
+timeout --foreground -s INT 3 "$MILLRACE" replay "$work/timed.rec" paced --speed 10000x --loop --json > "$work/out" 2> "$work/err"
 check "a loop ends well when interrupted" [ $? = 124 ]
 check "it went round" awk -v n="$(member round_count < "$work/out")" 'BEGIN { exit !(n > 2) }'
 check "it adds up over all rounds" adds_up

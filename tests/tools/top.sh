@@ -58,7 +58,7 @@ check "counts what was throttled" [ "$(sum throttled_count)" -gt 0 ]
 wait $load
 check "behind it there is nothing new" ends 0 millrace top s -n 1
 check "fits a terminal, too" awk 'length > 80 { exit 1 }' "$work/out"
-script -qec "stty rows 24 cols 80; TERM=xterm timeout -s INT 1 '$MILLRACE' top s -i 100ms" /dev/null > "$work/out" < /dev/null
+script -qec "stty rows 24 cols 80; TERM=xterm timeout --foreground -s INT 1 '$MILLRACE' top s -i 100ms" /dev/null > "$work/out" < /dev/null
 check "on a terminal it draws on a screen of its own" grep -qF $'\e[?1049h' "$work/out"
 check "and gives the old one back" grep -qF $'\e[?1049l' "$work/out"
 check "with its cursor" grep -qF $'\e[?25h' "$work/out"

@@ -360,6 +360,27 @@ static void a_crash_leaves_a_change_done_or_not_begun(void **state) /* S3 */
 
 /* ---- a look at one ------------------------------------------------------------------------ */
 
+/* Field by field: what lies between them is anything. */
+static void assert_same_shard(const mr_shard *a, const mr_shard *b)
+{
+    char texts[4][MR_SEQUENCE_TEXT_BYTES];
+
+    mr_sequence_format(&a->first_sequence, texts[0]);
+    mr_sequence_format(&b->first_sequence, texts[1]);
+    mr_sequence_format(&a->last_sequence, texts[2]);
+    mr_sequence_format(&b->last_sequence, texts[3]);
+    assert_string_equal(texts[0], texts[1]);
+    assert_string_equal(texts[2], texts[3]);
+    assert_int_equal(a->id, b->id);
+    assert_int_equal(a->parent, b->parent);
+    assert_int_equal(a->adjacent_parent, b->adjacent_parent);
+    assert_memory_equal(&a->first_key, &b->first_key, sizeof a->first_key);
+    assert_memory_equal(&a->last_key, &b->last_key, sizeof a->last_key);
+    assert_int_equal(a->is_closed, b->is_closed);
+    assert_int_equal(a->created_ms, b->created_ms);
+    assert_int_equal(a->closed_ms, b->closed_ms);
+}
+
 /* A look at each shard says what the list of all says, and its children are those whose parent it
  * is in that list. */
 static void assert_looks_are_true(struct stream_world *world)
@@ -374,8 +395,7 @@ static void assert_looks_are_true(struct stream_world *world)
         size_t child_count = 0;
 
         assert_int_equal(mr_shard_look(world->engine, "s", shards[i].id, &view, NULL), MR_OK);
-        shards[i].record_count = shards[i].record_bytes = 0;
-        assert_memory_equal(&view.shard, &shards[i], sizeof shards[i]);
+        assert_same_shard(&view.shard, &shards[i]);
         assert_int_equal(view.open_shard_count, open_count);
         for (size_t j = 0; j < count; j++)
             if (shards[j].parent == shards[i].id || shards[j].adjacent_parent == shards[i].id)
