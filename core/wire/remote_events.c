@@ -70,10 +70,11 @@ enum piece { PIECE_NONE, PIECE_WHOLE, PIECE_BROKEN };
 static enum piece look(const struct mr_events *events, struct mr_event_message *message,
                        size_t *size)
 {
-    mr_bytes left = {events->bytes.data + events->taken, events->bytes.size - events->taken};
+    mr_bytes left;
 
-    if (left.size == 0)
+    if (events->bytes.size == events->taken)
         return PIECE_NONE;
+    left = (mr_bytes){events->bytes.data + events->taken, events->bytes.size - events->taken};
     if (!mr_event_cut(left, message, size))
         return PIECE_BROKEN;
     return *size ? PIECE_WHOLE : PIECE_NONE;

@@ -9,7 +9,6 @@
 #include "base/memory.h"
 #include "base/u128.h"
 
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,6 +17,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <sched.h>
 
 static struct mr_random random_numbers;
 
@@ -185,7 +185,8 @@ static void deleted_leases_are_restored_with_their_checkpoints(void **state)
     do
         must(world->leases->get(world->leases, 2, &lease, &error), &error);
     while (world->leases->remove(world->leases, &lease, &error));
-    consumer_world_wait_for(world, &world->started, 5);
+    while (world->leases->get(world->leases, 2, &lease, &error))
+        sched_yield(); /* until it is back */
     consumer_world_put(world, &random_numbers, 500);
     consumer_world_wait_all(world);
     worker_stop(worker);
