@@ -27,7 +27,8 @@ static void note_reload(int number)
 
 void mr_reload_catch(void)
 {
-    struct sigaction action = {.sa_handler = note_reload, .sa_flags = SA_RESTART};
+    /* Without SA_RESTART, too: who waits for the word looks again at once. */
+    struct sigaction action = {.sa_handler = note_reload};
 
     sigaction(SIGHUP, &action, NULL);
 }
