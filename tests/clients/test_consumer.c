@@ -21,40 +21,20 @@
 
 static struct mr_random random_numbers;
 
-static int open_world(void **state)
-{
-    struct consumer_world *world = mr_new(struct consumer_world);
-
-    consumer_world_open(world, 4);
-    *state = world;
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    consumer_world_close(*state);
-    mr_free(*state);
-    return 0;
-}
-
-static void must(mr_status status, const mr_error *error)
-{
-    if (status)
-        fail_msg("%s: %s", mr_status_name(status), error->message);
-}
-
 static void split(struct consumer_world *world, mr_shard_id shard)
 {
     mr_error error;
 
-    must(mr_shard_split(world->engine, WORLD_STREAM, shard, NULL, NULL, &error), &error);
+    consumer_world_must(mr_shard_split(world->engine, WORLD_STREAM, shard, NULL, NULL, &error),
+                        &error);
 }
 
 static void merge(struct consumer_world *world, mr_shard_id shard, mr_shard_id adjacent)
 {
     mr_error error;
 
-    must(mr_shard_merge(world->engine, WORLD_STREAM, shard, adjacent, NULL, &error), &error);
+    consumer_world_must(mr_shard_merge(world->engine, WORLD_STREAM, shard, adjacent, NULL, &error),
+                        &error);
 }
 
 /* ---- delivery ----------------------------------------------------------------------------- */
@@ -293,8 +273,9 @@ static void a_slow_shard_slows_only_itself(void **state)
         mr_error error;
 
         snprintf(text, sizeof text, "%zu", key);
-        must(mr_shard_where(world->engine, WORLD_STREAM, mr_bytes_of(text), &shard, NULL, &error),
-             &error);
+        consumer_world_must(
+            mr_shard_where(world->engine, WORLD_STREAM, mr_bytes_of(text), &shard, NULL, &error),
+            &error);
         if (shard.id != 2)
             consumer_world_wait_for(world, &world->next[key], world->put[key]);
         else
@@ -346,17 +327,18 @@ static void many_slow_shards_have_a_thread_each(void **state)
     pthread_t thread;
     mr_error error;
 
-    must(mr_stream_scale(world->engine, WORLD_STREAM, 16, &error), &error);
+    consumer_world_must(mr_stream_scale(world->engine, WORLD_STREAM, 16, &error), &error);
     for (uint64_t i = 0; i < 16; i++)
-        must(mr_put_records(world->engine, WORLD_STREAM,
-                            &(mr_put){.partition_key = mr_bytes_of("k"),
-                                      .explicit_hash_key = &(mr_hash_key){i << 60 | 5, 0}},
-                            1, &(mr_put_result){0}, &error),
-             &error);
+        consumer_world_must(
+            mr_put_records(world->engine, WORLD_STREAM,
+                           &(mr_put){.partition_key = mr_bytes_of("k"),
+                                     .explicit_hash_key = &(mr_hash_key){i << 60 | 5, 0}},
+                           1, &(mr_put_result){0}, &error),
+            &error);
     config.leases = world->leases;
     config.processor = (struct mr_processor){.records = stay};
     config.processor_context = &crowd;
-    must(mr_consumer_open(&consumer, &config, &error), &error);
+    consumer_world_must(mr_consumer_open(&consumer, &config, &error), &error);
     thread = mr_thread_start("crowd", run_consumer, consumer);
     while (atomic_load(&crowd.most) < 16)
         mr_word_wait(&crowd.word, atomic_load(&crowd.word), 50);
@@ -387,14 +369,15 @@ static void a_processor_that_fails_begins_again_at_its_checkpoint(void **state)
     pthread_t thread;
     mr_error error;
 
-    must(mr_put_records(world->engine, WORLD_STREAM,
-                        &(mr_put){.partition_key = mr_bytes_of("k"), .data = mr_bytes_of("x")}, 1,
-                        &(mr_put_result){0}, &error),
-         &error);
+    consumer_world_must(
+        mr_put_records(world->engine, WORLD_STREAM,
+                       &(mr_put){.partition_key = mr_bytes_of("k"), .data = mr_bytes_of("x")}, 1,
+                       &(mr_put_result){0}, &error),
+        &error);
     config.leases = world->leases;
     config.processor = (struct mr_processor){.records = fail_twice};
     config.processor_context = &came;
-    must(mr_consumer_open(&consumer, &config, &error), &error);
+    consumer_world_must(mr_consumer_open(&consumer, &config, &error), &error);
     thread = mr_thread_start("restart", run_consumer, consumer);
     while (atomic_load(&restarts) < 3)
         sched_yield();
@@ -542,7 +525,7 @@ static void each_call_of_the_store_fails_in_turn(void **state)
             struct worker *worker;
 
             mr_lease_store_close(world->leases);
-            must(mr_lease_store_memory(&world->leases, NULL), NULL);
+            consumer_world_must(mr_lease_store_memory(&world->leases, NULL), NULL);
             expect_only_what_comes(world);
             world->config.from.start = MR_START_LATEST;
             worker = worker_start(world, "a");
@@ -561,35 +544,41 @@ static void each_call_of_the_store_fails_in_turn(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(one_worker_reads_all_shards, open_world, close_world),
-        cmocka_unit_test_setup_teardown(the_next_worker_goes_on_after_the_checkpoint, open_world,
-                                        close_world),
-        cmocka_unit_test_setup_teardown(children_come_after_their_parents, open_world, close_world),
-        cmocka_unit_test_setup_teardown(polling_sees_every_record, open_world, close_world),
-        cmocka_unit_test_setup_teardown(fan_out_sees_every_record, open_world, close_world),
+        cmocka_unit_test_setup_teardown(one_worker_reads_all_shards, consumer_world_set_up,
+                                        consumer_world_tear_down),
+        cmocka_unit_test_setup_teardown(the_next_worker_goes_on_after_the_checkpoint,
+                                        consumer_world_set_up, consumer_world_tear_down),
+        cmocka_unit_test_setup_teardown(children_come_after_their_parents, consumer_world_set_up,
+                                        consumer_world_tear_down),
+        cmocka_unit_test_setup_teardown(polling_sees_every_record, consumer_world_set_up,
+                                        consumer_world_tear_down),
+        cmocka_unit_test_setup_teardown(fan_out_sees_every_record, consumer_world_set_up,
+                                        consumer_world_tear_down),
         cmocka_unit_test_setup_teardown(throttling_and_an_endpoint_that_is_away_lose_nothing,
-                                        open_world, close_world),
-        cmocka_unit_test_setup_teardown(polling_keeps_its_distance, open_world, close_world),
+                                        consumer_world_set_up, consumer_world_tear_down),
+        cmocka_unit_test_setup_teardown(polling_keeps_its_distance, consumer_world_set_up,
+                                        consumer_world_tear_down),
         cmocka_unit_test_setup_teardown(latest_begins_with_what_comes_and_then_skips_nothing,
-                                        open_world, close_world),
-        cmocka_unit_test_setup_teardown(a_time_begins_there_in_children_too, open_world,
-                                        close_world),
-        cmocka_unit_test_setup_teardown(a_slow_shard_slows_only_itself, open_world, close_world),
-        cmocka_unit_test_setup_teardown(many_slow_shards_have_a_thread_each, open_world,
-                                        close_world),
+                                        consumer_world_set_up, consumer_world_tear_down),
+        cmocka_unit_test_setup_teardown(a_time_begins_there_in_children_too, consumer_world_set_up,
+                                        consumer_world_tear_down),
+        cmocka_unit_test_setup_teardown(a_slow_shard_slows_only_itself, consumer_world_set_up,
+                                        consumer_world_tear_down),
+        cmocka_unit_test_setup_teardown(many_slow_shards_have_a_thread_each, consumer_world_set_up,
+                                        consumer_world_tear_down),
         cmocka_unit_test_setup_teardown(a_processor_that_fails_begins_again_at_its_checkpoint,
-                                        open_world, close_world),
-        cmocka_unit_test_setup_teardown(a_second_worker_gets_its_share_handed_over, open_world,
-                                        close_world),
-        cmocka_unit_test_setup_teardown(stolen_without_a_handover_leases_are_lost, open_world,
-                                        close_world),
+                                        consumer_world_set_up, consumer_world_tear_down),
+        cmocka_unit_test_setup_teardown(a_second_worker_gets_its_share_handed_over,
+                                        consumer_world_set_up, consumer_world_tear_down),
+        cmocka_unit_test_setup_teardown(stolen_without_a_handover_leases_are_lost,
+                                        consumer_world_set_up, consumer_world_tear_down),
         cmocka_unit_test_setup_teardown(
-            a_dead_workers_shards_are_taken_within_one_and_a_half_lease_times, open_world,
-            close_world),
-        cmocka_unit_test_setup_teardown(a_stale_worker_can_never_checkpoint, open_world,
-                                        close_world),
-        cmocka_unit_test_setup_teardown(each_call_of_the_store_fails_in_turn, open_world,
-                                        close_world),
+            a_dead_workers_shards_are_taken_within_one_and_a_half_lease_times,
+            consumer_world_set_up, consumer_world_tear_down),
+        cmocka_unit_test_setup_teardown(a_stale_worker_can_never_checkpoint, consumer_world_set_up,
+                                        consumer_world_tear_down),
+        cmocka_unit_test_setup_teardown(each_call_of_the_store_fails_in_turn, consumer_world_set_up,
+                                        consumer_world_tear_down),
     };
 
     random_numbers = seed_random();

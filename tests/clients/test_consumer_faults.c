@@ -21,28 +21,6 @@
 
 static struct mr_random random_numbers;
 
-static int open_world(void **state)
-{
-    struct consumer_world *world = mr_new(struct consumer_world);
-
-    consumer_world_open(world, 4);
-    *state = world;
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    consumer_world_close(*state);
-    mr_free(*state);
-    return 0;
-}
-
-static void must(mr_status status, const mr_error *error)
-{
-    if (status)
-        fail_msg("%s: %s", mr_status_name(status), error->message);
-}
-
 /* ---- all together ------------------------------------------------------------------------- */
 
 struct open_shards {
@@ -65,11 +43,12 @@ static void reshard(struct consumer_world *world)
     mr_error error;
     size_t i, k;
 
-    must(mr_shard_each(world->engine, WORLD_STREAM, gather, &open, &error), &error);
+    consumer_world_must(mr_shard_each(world->engine, WORLD_STREAM, gather, &open, &error), &error);
     i = (size_t)mr_random_below(&random_numbers, open.count);
     if (open.count < 6) {
-        must(mr_shard_split(world->engine, WORLD_STREAM, open.shards[i].id, NULL, NULL, &error),
-             &error);
+        consumer_world_must(
+            mr_shard_split(world->engine, WORLD_STREAM, open.shards[i].id, NULL, NULL, &error),
+            &error);
         return;
     }
     for (k = 0; k < open.count; k++)
@@ -77,9 +56,9 @@ static void reshard(struct consumer_world *world)
             mr_hash_key_equal(mr_hash_key_next(open.shards[i].last_key), open.shards[k].first_key))
             break;
     if (k < open.count)
-        must(mr_shard_merge(world->engine, WORLD_STREAM, open.shards[i].id, open.shards[k].id, NULL,
-                            &error),
-             &error);
+        consumer_world_must(mr_shard_merge(world->engine, WORLD_STREAM, open.shards[i].id,
+                                           open.shards[k].id, NULL, &error),
+                            &error);
 }
 
 static void nothing_is_lost_through_kills_reshards_and_throttling(void **state)
@@ -132,7 +111,7 @@ static void edit(struct consumer_world *world, mr_shard_id shard, void (*how)(mr
     mr_lease lease, edited;
 
     do {
-        must(world->leases->get(world->leases, shard, &lease, &error), &error);
+        consumer_world_must(world->leases->get(world->leases, shard, &lease, &error), &error);
         edited = lease;
         how(&edited);
     } while (world->leases->update(world->leases, &lease, &edited, &error));
@@ -183,7 +162,7 @@ static void deleted_leases_are_restored_with_their_checkpoints(void **state)
     consumer_world_put(world, &random_numbers, 500);
     consumer_world_wait_all(world);
     do
-        must(world->leases->get(world->leases, 2, &lease, &error), &error);
+        consumer_world_must(world->leases->get(world->leases, 2, &lease, &error), &error);
     while (world->leases->remove(world->leases, &lease, &error));
     while (world->leases->get(world->leases, 2, &lease, &error))
         sched_yield(); /* until it is back */
@@ -273,7 +252,7 @@ static void collect(void *state, mr_shard_task *task, const mr_consumer_batch *b
         if (++collected->count == collected->stop_after) {
             mr_error error;
 
-            must(mr_checkpoint(task, &record->mark, &error), &error);
+            consumer_world_must(mr_checkpoint(task, &record->mark, &error), &error);
             assert_int_equal(mr_checkpoint(task, &batch->records[0].mark, &error),
                              i == 0 ? MR_OK : MR_INVALID);
             mr_consumer_stop(collected->consumer);
@@ -297,7 +276,8 @@ static void put_aggregate(struct consumer_world *world, const char *key, char fi
     }
     mr_aggregate_end(&pack, 0);
     put.data = (mr_bytes){pack.data, pack.size};
-    must(mr_put_records(world->engine, WORLD_STREAM, &put, 1, &result, &error), &error);
+    consumer_world_must(mr_put_records(world->engine, WORLD_STREAM, &put, 1, &result, &error),
+                        &error);
     mr_pack_fini(&pack);
 }
 
@@ -312,12 +292,12 @@ static void aggregates_are_opened_and_gone_on_within(void **state)
 
         if (stop == 1) {
             put_aggregate(world, "k", 'a', 4);
-            must(mr_put_records(world->engine, WORLD_STREAM,
-                                &(mr_put){.partition_key = mr_bytes_of("k"),
-                                          .data = mr_bytes_of("\xf3\x89\x9a\xc2"
-                                                              "no aggregate")},
-                                1, &(mr_put_result){0}, &error),
-                 &error);
+            consumer_world_must(mr_put_records(world->engine, WORLD_STREAM,
+                                               &(mr_put){.partition_key = mr_bytes_of("k"),
+                                                         .data = mr_bytes_of("\xf3\x89\x9a\xc2"
+                                                                             "no aggregate")},
+                                               1, &(mr_put_result){0}, &error),
+                                &error);
             put_aggregate(world, "k", 'e', 4);
         }
         config.leases = world->leases;
@@ -325,15 +305,15 @@ static void aggregates_are_opened_and_gone_on_within(void **state)
         config.processor_context = &collected;
         for (int again = 0; again < 2; again++) {
             collected.stop_after = again ? 9 : stop;
-            must(mr_consumer_open(&collected.consumer, &config, &error), &error);
-            must(mr_consumer_run(collected.consumer, &error), &error);
+            consumer_world_must(mr_consumer_open(&collected.consumer, &config, &error), &error);
+            consumer_world_must(mr_consumer_run(collected.consumer, &error), &error);
             mr_consumer_close(collected.consumer);
         }
         assert_string_equal(collected.text, "a/0 b/1 c/2 d/3 \xf3\x89\x9a\xc2"
                                             "no aggregate/0 "
                                             "e/0 f/1 g/2 h/3 ");
         mr_lease_store_close(world->leases);
-        must(mr_lease_store_memory(&world->leases, &error), &error);
+        consumer_world_must(mr_lease_store_memory(&world->leases, &error), &error);
     }
 }
 
@@ -377,7 +357,7 @@ static void a_stream_that_is_not_there_ends_the_run(void **state)
 
     config.leases = world->leases;
     config.stream = "none";
-    must(mr_consumer_open(&consumer, &config, &error), &error);
+    consumer_world_must(mr_consumer_open(&consumer, &config, &error), &error);
     assert_int_equal(mr_consumer_run(consumer, &error), MR_NOT_FOUND);
     assert_non_null(strstr(error.message, "none"));
     mr_consumer_close(consumer);
@@ -410,19 +390,21 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_is_lost_through_kills_reshards_and_throttling,
-                                        open_world, close_world),
-        cmocka_unit_test_setup_teardown(edited_leases_are_lost_and_found_again, open_world,
-                                        close_world),
+                                        consumer_world_set_up, consumer_world_tear_down),
+        cmocka_unit_test_setup_teardown(edited_leases_are_lost_and_found_again,
+                                        consumer_world_set_up, consumer_world_tear_down),
         cmocka_unit_test_setup_teardown(deleted_leases_are_restored_with_their_checkpoints,
-                                        open_world, close_world),
-        cmocka_unit_test_setup_teardown(clocks_that_jump_lose_no_record, open_world, close_world),
-        cmocka_unit_test_setup_teardown(aggregates_are_opened_and_gone_on_within, open_world,
-                                        close_world),
-        cmocka_unit_test_setup_teardown(metrics_tell_what_was_done, open_world, close_world),
-        cmocka_unit_test_setup_teardown(a_stream_that_is_not_there_ends_the_run, open_world,
-                                        close_world),
-        cmocka_unit_test_setup_teardown(configs_that_cannot_work_are_refused, open_world,
-                                        close_world),
+                                        consumer_world_set_up, consumer_world_tear_down),
+        cmocka_unit_test_setup_teardown(clocks_that_jump_lose_no_record, consumer_world_set_up,
+                                        consumer_world_tear_down),
+        cmocka_unit_test_setup_teardown(aggregates_are_opened_and_gone_on_within,
+                                        consumer_world_set_up, consumer_world_tear_down),
+        cmocka_unit_test_setup_teardown(metrics_tell_what_was_done, consumer_world_set_up,
+                                        consumer_world_tear_down),
+        cmocka_unit_test_setup_teardown(a_stream_that_is_not_there_ends_the_run,
+                                        consumer_world_set_up, consumer_world_tear_down),
+        cmocka_unit_test_setup_teardown(configs_that_cannot_work_are_refused, consumer_world_set_up,
+                                        consumer_world_tear_down),
     };
 
     random_numbers = seed_random();

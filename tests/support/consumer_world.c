@@ -116,12 +116,6 @@ void fickle_store_init(struct fickle_store *store, mr_lease_store *inner)
 
 /* ---- the world ---------------------------------------------------------------------------- */
 
-static void must(mr_status status, const mr_error *error)
-{
-    if (status)
-        fail_msg("%s: %s", mr_status_name(status), error->message);
-}
-
 void consumer_world_open(struct consumer_world *world, uint32_t shard_count)
 {
     struct mr_engine_config config = MR_ENGINE_CONFIG_DEFAULT;
@@ -134,12 +128,12 @@ void consumer_world_open(struct consumer_world *world, uint32_t shard_count)
     assert_non_null(mkdtemp(world->directory));
     config.sync = MR_SYNC_INTERVAL;
     config.journal_bytes = (uint64_t)32 << 20;
-    must(mr_engine_open(&world->engine, world->directory, &config, &error), &error);
-    must(mr_stream_create(world->engine, WORLD_STREAM, shard_count, &error), &error);
-    must(mr_service_open(&world->service, world->engine, &error), &error);
+    consumer_world_must(mr_engine_open(&world->engine, world->directory, &config, &error), &error);
+    consumer_world_must(mr_stream_create(world->engine, WORLD_STREAM, shard_count, &error), &error);
+    consumer_world_must(mr_service_open(&world->service, world->engine, &error), &error);
     world->fickle.base = (mr_service){.call = pass_on};
     world->fickle.inner = world->service;
-    must(mr_lease_store_memory(&world->leases, &error), &error);
+    consumer_world_must(mr_lease_store_memory(&world->leases, &error), &error);
     pthread_mutex_init(&world->lock, NULL);
     mr_condition_init(&world->changed);
     world->config.service = world->service;
@@ -186,7 +180,8 @@ void consumer_world_put(struct consumer_world *world, struct mr_random *random, 
                 (mr_put){.partition_key = mr_bytes_of(keys[i]), .data = {data[i], sizeof data[i]}};
         }
         pthread_mutex_unlock(&world->lock);
-        must(mr_put_records(world->engine, WORLD_STREAM, puts, some, results, &error), &error);
+        consumer_world_must(
+            mr_put_records(world->engine, WORLD_STREAM, puts, some, results, &error), &error);
         for (size_t i = 0; i < some; i++)
             assert_int_equal(results[i].status, MR_OK);
         count -= some;
@@ -440,7 +435,7 @@ struct worker *worker_start_at(struct consumer_world *world, const char *name,
         (struct mr_processor){started, records, shard_ended, lease_lost, stopping, done};
     config.processor_context = worker;
     config.diag = diag;
-    must(mr_consumer_open_with(&worker->consumer, &config, clock, &error), &error);
+    consumer_world_must(mr_consumer_open_with(&worker->consumer, &config, clock, &error), &error);
     worker->thread = mr_thread_start("worker", run, worker);
     return worker;
 }
@@ -458,4 +453,26 @@ void worker_kill(struct worker *worker)
     atomic_store(&worker->is_dead, true);
     atomic_store(&worker->store.is_away, true);
     worker_stop(worker);
+}
+
+int consumer_world_set_up(void **state)
+{
+    struct consumer_world *world = mr_new(struct consumer_world);
+
+    consumer_world_open(world, 4);
+    *state = world;
+    return 0;
+}
+
+int consumer_world_tear_down(void **state)
+{
+    consumer_world_close(*state);
+    mr_free(*state);
+    return 0;
+}
+
+void consumer_world_must(mr_status status, const mr_error *error)
+{
+    if (status)
+        fail_msg("%s: %s", mr_status_name(status), error->message);
 }

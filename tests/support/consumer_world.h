@@ -73,6 +73,11 @@ struct worker {
 
 void consumer_world_open(struct consumer_world *world, uint32_t shard_count);
 void consumer_world_close(struct consumer_world *world);
+/* The same for cmocka: a world of 4 shards in *state. */
+int consumer_world_set_up(void **state);
+int consumer_world_tear_down(void **state);
+/* Fails the test, with the reason, unless it went well. */
+void consumer_world_must(mr_status status, const mr_error *error);
 
 /* Puts so many records with keys by chance; through a put of the engine. */
 void consumer_world_put(struct consumer_world *world, struct mr_random *random, size_t count);
