@@ -41,10 +41,10 @@ check "latencies are a histogram" page \
 check "errors are counted" eval 'answers 400 ResourceNotFound PutRecord "${put/orders/none}" &&
     page "millrace_request_errors_total{operation=\"PutRecord\",error=\"ResourceNotFoundException\"} 1" /metrics'
 check "names of CloudWatch stand in the help" page 'CloudWatch IncomingRecords: ' /metrics
-one='{"StreamName":"clicks","Data":"'$(head -c 600000 /dev/zero | base64 -w 0)'","PartitionKey":"k"}'
-echo "$one" > "$work/large"
-check "a large record is put" answers 200 Sequence PutRecord "@$work/large"
-check "the next is too much" answers 400 ProvisionedThroughputExceeded PutRecord "@$work/large"
+large='{"PartitionKey":"k","Data":"'$(head -c 1000000 /dev/zero | base64 -w 0)'"}'
+echo '{"StreamName":"clicks","Records":['"$large,$large"']}' > "$work/large"
+check "of two large records the second is too much" answers 200 \
+    ProvisionedThroughputExceededException PutRecords "@$work/large"
 check "which is counted" [ "$(sum kinesis_write_provisioned_throughput_exceeded_total)" = 1 ]
 ask DeleteStream '{"StreamName":"clicks"}'
 is_gone() {
