@@ -162,8 +162,8 @@ mr_status mr_lease_store_file(mr_lease_store **store, const char *path, const ch
                               const char *application, mr_error *error);
 
 /*
- * In a table of DynamoDB in the KCL's own layout, made if missing: named as the application, unless
- * the KCL was told another name. The poster is mr_poster_connect()'s of millrace-remote.h, to
+ * In a table of DynamoDB in the KCL's own layout, made with its first lease: named as the
+ * application, unless the KCL was told another name. The poster is mr_poster_connect()'s of millrace-remote.h, to
  * "dynamodb", and must outlive the store. With workers of KCL 1 and 2 in the application set
  * handover_ms to 0: they do not hand over.
  */

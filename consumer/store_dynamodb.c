@@ -173,7 +173,7 @@ static mr_status list(mr_lease_store *store, mr_lease_visit *visit, void *contex
     } while (!status && goes_on && start.size > 0);
     mr_pack_fini(&answer);
     mr_pack_fini(&start);
-    return status;
+    return status == MR_NOT_FOUND ? MR_OK : status; /* no table yet: no leases */
 }
 
 /* Reads {"Item":{...}} or {}. */
@@ -229,11 +229,57 @@ static mr_status get(mr_lease_store *store, mr_shard_id shard, mr_lease *lease, 
     return status;
 }
 
+/* ---- the table --------------------------------------------------------------------------- */
+
+static mr_status create_table(struct dynamodb *dynamodb, mr_error *error)
+{
+    struct mr_pack body = begin(dynamodb), answer = MR_PACK(ANSWER_BYTES_MAX);
+    mr_status status;
+
+    mr_item_write_text(&body,
+                       ",\"KeySchema\":[{\"AttributeName\":\"leaseKey\",\"KeyType\":\"HASH\"}],"
+                       "\"AttributeDefinitions\":[{\"AttributeName\":\"leaseKey\","
+                       "\"AttributeType\":\"S\"}],\"BillingMode\":\"PAY_PER_REQUEST\"");
+    status = call(dynamodb, "CreateTable", &body, &answer, error);
+    mr_pack_fini(&answer);
+    return status == MR_EXISTS ? MR_OK : status;
+}
+
+/* NOT_FOUND: there is no table. */
+static mr_status look_at_table(struct dynamodb *dynamodb, bool *is_active, mr_error *error)
+{
+    struct mr_pack body = begin(dynamodb), answer = MR_PACK(ANSWER_BYTES_MAX);
+    mr_status status = call(dynamodb, "DescribeTable", &body, &answer, error);
+    char state[32] = "";
+
+    if (!status)
+        read_member((mr_bytes){answer.data, answer.size}, "Table.TableStatus", state, sizeof state);
+    *is_active = strcmp(state, "ACTIVE") == 0 || strcmp(state, "UPDATING") == 0;
+    mr_pack_fini(&answer);
+    return status;
+}
+
+/* Another may make it at the same time. */
+static mr_status make_table(struct dynamodb *dynamodb, mr_error *error)
+{
+    _Atomic uint32_t never = 0; /* changes: so it is slept on */
+    mr_status status = create_table(dynamodb, error);
+    bool is_active = false;
+
+    for (int i = 0; !status && !is_active && i < ACTIVE_TRIES; i++) {
+        mr_word_wait(&never, 0, i == 0 ? 1 : ACTIVE_MS);
+        status = look_at_table(dynamodb, &is_active, error);
+    }
+    if (!status && !is_active)
+        status = mr_fail(error, MR_TIMEOUT, "DynamoDB's table %.80s does not become ACTIVE",
+                         dynamodb->table);
+    return status;
+}
+
 /* ---- writing ------------------------------------------------------------------------------ */
 
-static mr_status create(mr_lease_store *store, const mr_lease *lease, mr_error *error)
+static mr_status put_item(struct dynamodb *dynamodb, const mr_lease *lease, mr_error *error)
 {
-    struct dynamodb *dynamodb = dynamodb_of(store);
     struct mr_pack body = begin(dynamodb), answer = MR_PACK(ANSWER_BYTES_MAX);
     mr_status status;
 
@@ -242,6 +288,20 @@ static mr_status create(mr_lease_store *store, const mr_lease *lease, mr_error *
     status = call(dynamodb, "PutItem", &body, &answer, error);
     mr_pack_fini(&answer);
     return status == MR_CONFLICT ? mr_lease_exists(lease->shard, error) : status;
+}
+
+/* The first lease makes the table: who only looks makes none. */
+static mr_status create(mr_lease_store *store, const mr_lease *lease, mr_error *error)
+{
+    struct dynamodb *dynamodb = dynamodb_of(store);
+    mr_status status = put_item(dynamodb, lease, error);
+
+    if (status == MR_NOT_FOUND) {
+        status = make_table(dynamodb, error);
+        if (!status)
+            status = put_item(dynamodb, lease, error);
+    }
+    return status;
 }
 
 static void write_expected(struct mr_pack *body, const mr_lease *lease)
@@ -303,59 +363,12 @@ static void close_store(mr_lease_store *store)
     mr_free(dynamodb);
 }
 
-static mr_status create_table(struct dynamodb *dynamodb, mr_error *error)
-{
-    struct mr_pack body = begin(dynamodb), answer = MR_PACK(ANSWER_BYTES_MAX);
-    mr_status status;
-
-    mr_item_write_text(&body,
-                       ",\"KeySchema\":[{\"AttributeName\":\"leaseKey\",\"KeyType\":\"HASH\"}],"
-                       "\"AttributeDefinitions\":[{\"AttributeName\":\"leaseKey\","
-                       "\"AttributeType\":\"S\"}],\"BillingMode\":\"PAY_PER_REQUEST\"");
-    status = call(dynamodb, "CreateTable", &body, &answer, error);
-    mr_pack_fini(&answer);
-    return status == MR_EXISTS ? MR_OK : status;
-}
-
-/* NOT_FOUND: there is no table. */
-static mr_status look_at_table(struct dynamodb *dynamodb, bool *is_active, mr_error *error)
-{
-    struct mr_pack body = begin(dynamodb), answer = MR_PACK(ANSWER_BYTES_MAX);
-    mr_status status = call(dynamodb, "DescribeTable", &body, &answer, error);
-    char state[32] = "";
-
-    if (!status)
-        read_member((mr_bytes){answer.data, answer.size}, "Table.TableStatus", state, sizeof state);
-    *is_active = strcmp(state, "ACTIVE") == 0 || strcmp(state, "UPDATING") == 0;
-    mr_pack_fini(&answer);
-    return status;
-}
-
-static mr_status open_table(struct dynamodb *dynamodb, mr_error *error)
-{
-    _Atomic uint32_t never = 0; /* changes: so it is slept on */
-    bool is_active;
-    mr_status status = look_at_table(dynamodb, &is_active, error);
-
-    if (status == MR_NOT_FOUND) {
-        status = create_table(dynamodb, error);
-        is_active = false;
-    }
-    for (int i = 0; !status && !is_active && i < ACTIVE_TRIES; i++) {
-        mr_word_wait(&never, 0, i == 0 ? 1 : ACTIVE_MS);
-        status = look_at_table(dynamodb, &is_active, error);
-    }
-    if (!status && !is_active)
-        status = mr_fail(error, MR_TIMEOUT, "DynamoDB's table %.80s does not become ACTIVE",
-                         dynamodb->table);
-    return status;
-}
-
 mr_status mr_lease_store_dynamodb(mr_lease_store **store, mr_poster *poster, const char *table,
                                   mr_error *error)
 {
     struct dynamodb *dynamodb;
     mr_status status = mr_application_check(table, error);
+    bool is_active;
 
     if (status)
         return status;
@@ -363,10 +376,11 @@ mr_status mr_lease_store_dynamodb(mr_lease_store **store, mr_poster *poster, con
     dynamodb->store = (mr_lease_store){list, get, create, update, remove_lease, close_store};
     dynamodb->poster = poster;
     dynamodb->table = mr_copy_text(table);
-    status = open_table(dynamodb, error);
-    if (status)
+    status = look_at_table(dynamodb, &is_active, error);
+    if (status && status != MR_NOT_FOUND) {
         close_store(&dynamodb->store);
-    else
-        *store = &dynamodb->store;
-    return status;
+        return status;
+    }
+    *store = &dynamodb->store;
+    return MR_OK;
 }

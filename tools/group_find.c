@@ -121,15 +121,24 @@ enum mr_exit mr_groups_find(struct mr_groups *groups)
 {
     struct mr_cli *cli = groups->cli;
     enum mr_exit code = find_homes(groups);
+    size_t named_count;
 
     if (code)
         return code;
     for (size_t i = 0; i < groups->home_count; i++)
         if (visit_home(groups, &groups->homes[i]))
             return mr_cli_failed(cli, groups->options->stream);
-    for (size_t i = 0; i < groups->count; i++)
-        if (read_group(&groups->items[i], &cli->error))
-            return mr_cli_failed(cli, groups->items[i].stream);
+    named_count = groups->count;
+    groups->count = 0;
+    for (size_t i = 0; i < named_count; i++) { /* a name without leases is none */
+        struct mr_group *group = &groups->items[groups->count++];
+
+        *group = groups->items[i];
+        if (read_group(group, &cli->error))
+            return mr_cli_failed(cli, group->stream);
+        if (group->count == 0)
+            groups->count--;
+    }
     if (groups->count > 0 || !groups->application)
         return MR_EXIT_OK;
     mr_say("millrace: no application %s keeps leases here", groups->application);
