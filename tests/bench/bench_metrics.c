@@ -1,9 +1,13 @@
-/* How long a scrape of 1,000 shards takes: the copy of what was counted, and its text. */
+/*
+ * What metrics cost: a scrape of 1,000 shards (the copy of what was counted, and its text), and the
+ * counting of a PutRecords call against the processor time of the whole call.
+ */
 #include "bench/bench.h"
 #include "server/metrics.h"
 
 #include "base/check.h"
 #include "os/thread.h"
+#include "service/meter.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +16,8 @@
 #define RECORD_COUNT 500 /* of a call */
 #define CALL_COUNT 40    /* so that hardly a shard is left out */
 #define SCRAPE_COUNT 101
+#define COUNT_ROUNDS 20000
+#define PUT_ROUNDS 10
 
 static mr_bytes text_of(const char *text)
 {
@@ -72,9 +78,42 @@ static double scrape_ms(mr_service *service, size_t *bytes)
     return ms;
 }
 
+/* As put.c counts a call of as many records: ns of a record. */
+static double count_ns(void)
+{
+    uint64_t began_ns = mr_bench_now_ns();
+    struct mr_meter meter;
+
+    mr_meter_init(&meter);
+    for (int call = 0; call < COUNT_ROUNDS; call++) {
+        struct mr_stream_meter *stream = mr_meter_begin(&meter, "many");
+
+        for (uint32_t i = 0; i < RECORD_COUNT; i++) {
+            uint64_t *shard = mr_meter_shard(stream, i * 7919 % SHARD_COUNT);
+
+            shard[MR_SHARD_INCOMING_RECORDS]++;
+            shard[MR_SHARD_INCOMING_BYTES] += i;
+        }
+        mr_meter_stream(stream)[MR_STREAM_PUT_RECORDS_TOTAL] += RECORD_COUNT;
+        mr_meter_end(&meter);
+    }
+    mr_meter_fini(&meter);
+    return (double)(mr_bench_now_ns() - began_ns) / COUNT_ROUNDS / RECORD_COUNT;
+}
+
+/* Processor time of a record that is put, counting included. */
+static double put_ns(mr_service *service)
+{
+    double began_s = mr_bench_processor_s();
+
+    for (int i = 0; i < PUT_ROUNDS; i++)
+        put(service);
+    return (mr_bench_processor_s() - began_s) * 1e9 / PUT_ROUNDS / CALL_COUNT / RECORD_COUNT;
+}
+
 int main(int argc, char **argv)
 {
-    double times_ms[SCRAPE_COUNT];
+    double times_ms[SCRAPE_COUNT], counted_ns, all_ns;
     mr_service *service;
     mr_engine *engine;
     mr_error error;
@@ -92,6 +131,11 @@ int main(int argc, char **argv)
     mr_bench_value("scrape_1000_shards", mr_bench_median(times_ms, SCRAPE_COUNT), "ms");
     mr_bench_ratio("scrape_1000_shards", mr_bench_median(times_ms, SCRAPE_COUNT) / 10, "10_ms",
                    MR_BENCH_AT_MOST, 1);
+    counted_ns = count_ns();
+    all_ns = put_ns(service);
+    mr_bench_value("counting.record", counted_ns, "ns");
+    mr_bench_value("counting.put_record", all_ns, "ns");
+    mr_bench_ratio("counting", counted_ns / all_ns, "put_record", MR_BENCH_AT_MOST, 0.03);
     mr_service_close(service);
     mr_engine_close(engine);
     return mr_bench_end();
