@@ -22,12 +22,6 @@ static int open_api(void **state)
     return 0;
 }
 
-static int close_api(void **state)
-{
-    api_close(*state);
-    return 0;
-}
-
 /* Of shard 0; fresh memory. */
 static char *iterator(struct api *api, const char *how)
 {
@@ -523,7 +517,7 @@ static void records_of_an_encrypted_stream_say_so(void **state)
     mr_free(at);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, open_api, close_api)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, open_api, api_tear_down)
 
 int main(void)
 {

@@ -18,21 +18,6 @@
     "\\\"kinesis:Get*\\\",\\\"Resource\\\":\\\"*\\\"}}"
 #define ARN "arn:aws:kinesis:us-east-1:000000000000:stream/s"
 
-static int open_api(void **state)
-{
-    struct api *api = api_open();
-
-    api_must(api, "CreateStream", "{\"StreamName\":\"s\",\"ShardCount\":1}");
-    *state = api;
-    return 0;
-}
-
-static int close_api(void **state)
-{
-    api_close(*state);
-    return 0;
-}
-
 static void retention_goes_up_and_down_by_its_own_actions(void **state)
 {
     struct api *api = *state;
@@ -299,7 +284,7 @@ static void distribution_is_for_streams_on_demand(void **state)
     api_must(api, "PutRecord", "{\"StreamName\":\"d\",\"Data\":\"\"}");
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, open_api, close_api)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, api_set_up_stream, api_tear_down)
 
 int main(void)
 {

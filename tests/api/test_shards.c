@@ -16,21 +16,6 @@
 #define LAST_KEY "340282366920938463463374607431768211455"
 #define MIDDLE "170141183460469231731687303715884105728"
 
-static int open_api(void **state)
-{
-    struct api *api = api_open();
-
-    api_must(api, "CreateStream", "{\"StreamName\":\"s\",\"ShardCount\":1}");
-    *state = api;
-    return 0;
-}
-
-static int close_api(void **state)
-{
-    api_close(*state);
-    return 0;
-}
-
 /* The ids of the shards in an answer: "0 1 2". */
 static void assert_ids(const char *answer, const char *expected)
 {
@@ -370,7 +355,7 @@ static void a_stream_that_is_deleted_is_not_resharded(void **state)
     assert_ids(api_call(api, "ListShards", "{\"StreamName\":\"s\"}"), "0");
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, open_api, close_api)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, api_set_up_stream, api_tear_down)
 
 int main(void)
 {

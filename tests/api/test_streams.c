@@ -15,18 +15,6 @@
 #define NOT_FOUND(name)                                                                            \
     "ResourceNotFoundException: Stream " name " under account 000000000000 not found."
 
-static int open_api(void **state)
-{
-    *state = api_open();
-    return 0;
-}
-
-static int close_api(void **state)
-{
-    api_close(*state);
-    return 0;
-}
-
 static void a_new_stream_is_there_with_all_that_describes_it(void **state)
 {
     struct api *api = *state;
@@ -247,7 +235,7 @@ static void channels_are_refused_clearly(void **state)
                "Amazon S3, and millrace does not.");
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, open_api, close_api)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, api_set_up, api_tear_down)
 
 int main(void)
 {

@@ -135,6 +135,25 @@ void api_close(struct api *api)
     mr_free(api);
 }
 
+int api_set_up(void **state)
+{
+    *state = api_open();
+    return 0;
+}
+
+int api_set_up_stream(void **state)
+{
+    *state = api_open();
+    api_must(*state, "CreateStream", "{\"StreamName\":\"s\",\"ShardCount\":1}");
+    return 0;
+}
+
+int api_tear_down(void **state)
+{
+    api_close(*state);
+    return 0;
+}
+
 /* ---- calls -------------------------------------------------------------------------------- */
 
 static void wake(void *context)

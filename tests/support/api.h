@@ -42,6 +42,11 @@ struct api *api_open(void);
 void api_reopen(struct api *api);
 void api_close(struct api *api);
 
+/* Fixtures: *state is a struct api, the second's with a stream "s" of one shard. */
+int api_set_up(void **state);
+int api_set_up_stream(void **state);
+int api_tear_down(void **state);
+
 /* What it answers: the body, "" for none, or "SomeException: message". Valid until the next call. */
 const char *api_call(struct api *api, const char *action, const char *body);
 

@@ -1,6 +1,7 @@
 #include "support/stream_world.h"
 
 #include "base/check.h"
+#include "base/memory.h"
 #include "base/pack.h"
 #include "log/log.h"
 
@@ -28,6 +29,30 @@ void stream_world_fini(struct stream_world *world)
 {
     mr_engine_close(world->engine);
     sim_disk_free(world->disk);
+}
+
+int stream_world_set_up(void **state)
+{
+    struct stream_world *world = mr_new(struct stream_world);
+
+    stream_world_init(world);
+    *state = world;
+    return 0;
+}
+
+int stream_world_set_up_stream(void **state)
+{
+    stream_world_set_up(state);
+    assert_int_equal(mr_stream_create(((struct stream_world *)*state)->engine, "s", 1, NULL),
+                     MR_OK);
+    return 0;
+}
+
+int stream_world_tear_down(void **state)
+{
+    stream_world_fini(*state);
+    mr_free(*state);
+    return 0;
 }
 
 void stream_world_open(struct stream_world *world)

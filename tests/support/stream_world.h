@@ -20,6 +20,11 @@ struct stream_world {
 void stream_world_init(struct stream_world *world);
 void stream_world_fini(struct stream_world *world);
 
+/* Fixtures: *state is a struct stream_world, the second's with a stream "s" of one shard. */
+int stream_world_set_up(void **state);
+int stream_world_set_up_stream(void **state);
+int stream_world_tear_down(void **state);
+
 void stream_world_open(struct stream_world *world);
 void stream_world_close(struct stream_world *world);
 void stream_world_reopen(struct stream_world *world); /* close and open */

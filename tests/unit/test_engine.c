@@ -1,5 +1,4 @@
 /* The engine's other calls: configs, streams and their listing, properties, across restarts. */
-#include "base/memory.h"
 #include "support/stream_world.h"
 
 #include <setjmp.h>
@@ -10,22 +9,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static int set_up(void **state)
-{
-    struct stream_world *world = mr_new(struct stream_world);
-
-    stream_world_init(world);
-    *state = world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    stream_world_fini(*state);
-    mr_free(*state);
-    return 0;
-}
 
 /* ---- config ------------------------------------------------------------------------------- */
 
@@ -259,7 +242,8 @@ static void a_property_set_with_a_stale_version_says_so(void **state)
     assert_string_equal(properties(world, NULL, "p", false), "p= ");
 }
 
-#define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define WORLD_TEST(name)                                                                           \
+    cmocka_unit_test_setup_teardown(name, stream_world_set_up, stream_world_tear_down)
 
 int main(void)
 {

@@ -17,22 +17,6 @@
 
 #include <cmocka.h>
 
-static int set_up(void **state)
-{
-    struct stream_world *world = mr_new(struct stream_world);
-
-    stream_world_init(world);
-    *state = world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    stream_world_fini(*state);
-    mr_free(*state);
-    return 0;
-}
-
 static void create(struct stream_world *world, const char *stream, uint32_t shard_count)
 {
     assert_int_equal(mr_stream_create(world->engine, stream, shard_count, NULL), MR_OK);
@@ -520,7 +504,8 @@ static void a_failing_disk_is_answered_with_its_error(void **state) /* L6 */
     assert_string_equal(stream_world_read(world, "s", 0, FROM_START), "kept ");
 }
 
-#define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define WORLD_TEST(name)                                                                           \
+    cmocka_unit_test_setup_teardown(name, stream_world_set_up, stream_world_tear_down)
 
 int main(void)
 {

@@ -1,5 +1,4 @@
 /* Readers: where they start, that they miss nothing and repeat nothing, and how they end. */
-#include "base/memory.h"
 #include "base/random.h"
 #include "log/log.h"
 #include "support/seed.h"
@@ -13,23 +12,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static int set_up(void **state)
-{
-    struct stream_world *world = mr_new(struct stream_world);
-
-    stream_world_init(world);
-    assert_int_equal(mr_stream_create(world->engine, "s", 1, NULL), MR_OK);
-    *state = world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    stream_world_fini(*state);
-    mr_free(*state);
-    return 0;
-}
 
 static mr_reader *open_at(struct stream_world *world, mr_shard_id shard, mr_position from)
 {
@@ -416,7 +398,8 @@ static void a_limited_reader_pays_for_what_it_read(void **state)
     mr_reader_close(reader);
 }
 
-#define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define WORLD_TEST(name)                                                                           \
+    cmocka_unit_test_setup_teardown(name, stream_world_set_up_stream, stream_world_tear_down)
 
 int main(void)
 {

@@ -18,22 +18,6 @@
 
 #define SHARDS_MAX 400
 
-static int set_up(void **state)
-{
-    struct stream_world *world = mr_new(struct stream_world);
-
-    stream_world_init(world);
-    *state = world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    stream_world_fini(*state);
-    mr_free(*state);
-    return 0;
-}
-
 static void create(struct stream_world *world, uint32_t shard_count)
 {
     assert_int_equal(mr_stream_create(world->engine, "s", shard_count, NULL), MR_OK);
@@ -435,7 +419,8 @@ static void one_shard_is_found_with_its_children(void **state)
     assert_string_equal(error.message, "there is no stream t");
 }
 
-#define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define WORLD_TEST(name)                                                                           \
+    cmocka_unit_test_setup_teardown(name, stream_world_set_up, stream_world_tear_down)
 
 int main(void)
 {

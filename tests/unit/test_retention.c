@@ -12,23 +12,6 @@
 
 #define HOUR_MS UINT64_C(3600000)
 
-static int set_up(void **state)
-{
-    struct stream_world *world = mr_new(struct stream_world);
-
-    stream_world_init(world);
-    assert_int_equal(mr_stream_create(world->engine, "s", 1, NULL), MR_OK);
-    *state = world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    stream_world_fini(*state);
-    mr_free(*state);
-    return 0;
-}
-
 static void put_hourly(struct stream_world *world)
 {
     char text[2] = "a";
@@ -172,7 +155,8 @@ static void trimming_frees_the_segments_that_are_past(void **state) /* L8 */
     mr_free(data);
 }
 
-#define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define WORLD_TEST(name)                                                                           \
+    cmocka_unit_test_setup_teardown(name, stream_world_set_up_stream, stream_world_tear_down)
 
 int main(void)
 {
