@@ -1,6 +1,7 @@
 /* consumer.c - open, run, stop, close; and the timers of tasks, which the thread of run() keeps. */
 #include "inside.h"
 
+#include "base/config.h"
 #include "base/fail.h"
 #include "base/memory.h"
 #include "os/entropy.h"
@@ -88,8 +89,6 @@ static mr_status check(const struct mr_consumer_config *config, mr_error *error)
 {
     mr_status status;
 
-    if (config->struct_bytes != sizeof *config)
-        return mr_fail(error, MR_INVALID, "start from MR_CONSUMER_CONFIG_DEFAULT");
     if (!config->service || !config->leases || !config->stream || !config->application)
         return mr_fail(error, MR_INVALID,
                        "a consumer needs a service, a stream, an application and a lease store");
@@ -118,13 +117,17 @@ static char *make_worker(void)
     return mr_copy_text(name);
 }
 
-mr_status mr_consumer_open_with(mr_consumer **out, const struct mr_consumer_config *config,
+mr_status mr_consumer_open_with(mr_consumer **out, const struct mr_consumer_config *given,
                                 struct mr_clock *clock, mr_error *error)
 {
+    struct mr_consumer_config merged = MR_CONSUMER_CONFIG_DEFAULT, *config = &merged;
     struct mr_consumer *consumer;
     uint64_t seed;
-    mr_status status = check(config, error);
+    mr_status status =
+        mr_config_merge(config, sizeof *config, given, "MR_CONSUMER_CONFIG_DEFAULT", error);
 
+    if (!status)
+        status = check(config, error);
     if (status)
         return status;
     consumer = mr_new(struct mr_consumer);

@@ -1,10 +1,10 @@
 /* engine.c - opening: what a config must be, and the real world. */
+#include "base/config.h"
 #include "base/fail.h"
 #include "millrace.h"
 #include "stream/stream.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #define MIB ((uint64_t)1 << 20)
 #define GIB ((uint64_t)1 << 30)
@@ -16,22 +16,6 @@ static mr_status within(const char *name, uint64_t value, uint64_t min, uint64_t
         return MR_OK;
     return mr_fail(error, MR_INVALID, "%s must be %" PRIu64 " to %" PRIu64 ", not %" PRIu64, name,
                    min, max, value);
-}
-
-/* The caller's config, of an older and shorter struct maybe, over the default. */
-static mr_status merge(struct mr_engine_config *config, const struct mr_engine_config *given,
-                       mr_error *error)
-{
-    *config = MR_ENGINE_CONFIG_DEFAULT;
-    if (!given)
-        return MR_OK;
-    if (given->struct_bytes < sizeof given->struct_bytes || given->struct_bytes > sizeof *config)
-        return mr_fail(error, MR_INVALID,
-                       "the config's struct_bytes is %zu, not at most %zu: start from "
-                       "MR_ENGINE_CONFIG_DEFAULT",
-                       given->struct_bytes, sizeof *config);
-    memcpy(config, given, given->struct_bytes);
-    return MR_OK;
 }
 
 static mr_status check(const struct mr_engine_config *config, mr_error *error)
@@ -55,8 +39,9 @@ mr_status mr_engine_open_with(mr_engine **engine, const char *directory,
                               const struct mr_engine_config *config,
                               const struct mr_engine_world *world, mr_error *error)
 {
-    struct mr_engine_config merged;
-    mr_status status = merge(&merged, config, error);
+    struct mr_engine_config merged = MR_ENGINE_CONFIG_DEFAULT;
+    mr_status status =
+        mr_config_merge(&merged, sizeof merged, config, "MR_ENGINE_CONFIG_DEFAULT", error);
 
     if (!status)
         status = check(&merged, error);

@@ -1,3 +1,4 @@
+#include "base/config.h"
 #include "base/fail.h"
 #include "base/memory.h"
 #include "wire/remote.h"
@@ -10,22 +11,6 @@
 static char *copy(const char *text)
 {
     return text && *text ? mr_copy_text(text) : NULL;
-}
-
-/* The caller's config, of an older and shorter struct maybe, over the default. */
-static mr_status merge(struct mr_remote_config *config, const struct mr_remote_config *given,
-                       mr_error *error)
-{
-    *config = MR_REMOTE_CONFIG_DEFAULT;
-    if (!given)
-        return MR_OK;
-    if (given->struct_bytes < sizeof given->struct_bytes || given->struct_bytes > sizeof *config)
-        return mr_fail(error, MR_INVALID,
-                       "the config's struct_bytes is %zu, not at most %zu: start from "
-                       "MR_REMOTE_CONFIG_DEFAULT",
-                       given->struct_bytes, sizeof *config);
-    memcpy(config, given, given->struct_bytes);
-    return MR_OK;
 }
 
 static mr_status check(const struct mr_remote_config *config, mr_error *error)
@@ -164,8 +149,9 @@ static mr_status fill_credentials(struct mr_remote_settings *settings, mr_error 
 mr_status mr_remote_settings_init(struct mr_remote_settings *settings,
                                   const struct mr_remote_config *config, mr_error *error)
 {
-    struct mr_remote_config merged;
-    mr_status status = merge(&merged, config, error);
+    struct mr_remote_config merged = MR_REMOTE_CONFIG_DEFAULT;
+    mr_status status =
+        mr_config_merge(&merged, sizeof merged, config, "MR_REMOTE_CONFIG_DEFAULT", error);
 
     *settings = (struct mr_remote_settings){.url = NULL};
     if (!status)
