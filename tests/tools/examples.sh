@@ -60,7 +60,7 @@ free_port() {
 # What a script leaves in the background ends with it.
 run() { # SCRIPT HOME
     # shellcheck disable=SC2016 # the other bash expands it
-    env -u MILLRACE_DATA -u XDG_DATA_HOME -u AWS_ENDPOINT_URL HOME="$2" PATH="$work/bin:$PATH" bash -eu -o pipefail -c \
+    env -u MILLRACE_DATA -u XDG_DATA_HOME -u AWS_ENDPOINT_URL MILLRACE_LABS=tools/labs HOME="$2" PATH="$work/bin:$PATH" bash -eu -o pipefail -c \
         'trap "kill \$(jobs -p) 2> /dev/null || true" EXIT; . "$0"' "$1"
 }
 
