@@ -19,7 +19,7 @@
  * Memory      Sizes are bounded by the config; malloc failing within those bounds aborts (see
  *             mr_on_out_of_memory). Input too large is MR_LIMIT, never an abort.
  *
- * The promises (L1-L9, S1-S3) that these calls keep are listed in core/README.md.
+ * The promises (L1-L9, S1-S4) that these calls keep are listed in core/README.md.
  */
 #ifndef MILLRACE_H
 #define MILLRACE_H
@@ -320,6 +320,32 @@ mr_status mr_put_submit(mr_engine *engine, const char *stream, const mr_put *put
 mr_status mr_put_offer(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
                        mr_put_result *results, void (*done)(void *context, mr_status status),
                        void *context, mr_error *error);
+
+/*
+ * Where the records of a put come from, if they may come again: the places from `from` up to `to` of
+ * something that counts, as a partition of a Kafka topic does. With the records the stream remembers how
+ * far it has taken each origin, durably, and until it is deleted.
+ */
+#define MR_ORIGIN_BYTES_MAX 400
+typedef struct mr_origin {
+    const char *name; /* 1..MR_ORIGIN_BYTES_MAX bytes */
+    uint64_t from, to;
+} mr_origin;
+
+/*
+ * mr_put_submit() for such records: all are stored, and with them that the origin is taken up to `to`;
+ * or none is and the call fails. CONFLICT: it is taken beyond `from` already. INVALID, LIMIT, THROTTLED:
+ * a record is refused (results[] say which). BUSY: another put of this origin is under way, or there was
+ * no room in the journal for wait_ms. If done is NULL, the call waits until the records are durable.
+ */
+mr_status mr_put_from(mr_engine *engine, const char *stream, const mr_origin *origin,
+                      const mr_put *puts, size_t count, mr_put_result *results, uint32_t wait_ms,
+                      void (*done)(void *context, mr_status status), void *context,
+                      mr_error *error);
+
+/* How far a stream has taken an origin; 0: nothing of it. NOT_FOUND, INVALID. */
+mr_status mr_origin_position(mr_engine *engine, const char *stream, const char *origin,
+                             uint64_t *position, mr_error *error);
 
 /* ---- read --------------------------------------------------------------------------------- */
 

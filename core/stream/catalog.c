@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/u128.h"
 #include "stream/layout.h"
+#include "stream/origin.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -355,7 +356,8 @@ static void apply_property(struct mr_catalog *catalog, const struct mr_entry *en
         status = MR_NOT_FOUND; /* deleted while this entry was on its way */
     else if (entry->expected_version != MR_ANY_VERSION && entry->expected_version != version)
         status = MR_CONFLICT;
-    else if (bytes > MR_PROPERTIES_BYTES_MAX && bytes > catalog->property_bytes)
+    else if (bytes > MR_PROPERTIES_BYTES_MAX && bytes > catalog->property_bytes &&
+             !mr_origin_is_property(entry->name))
         status = MR_LIMIT;
     if (!status) {
         pthread_rwlock_wrlock(&catalog->lock);

@@ -70,6 +70,7 @@ mr_status mr_engine_start(mr_engine **out, const char *directory,
     mr_routes_init(&engine->routes);
     pthread_mutex_init(&engine->changing, NULL);
     mr_put_calls_init(&engine->put_calls);
+    mr_origins_init(&engine->origins);
     mr_engine_limit(engine, &config->limits);
     log = log_config(engine, directory, config, world);
     status = mr_log_open(&engine->log, &log, error);
@@ -94,6 +95,7 @@ void mr_engine_close(mr_engine *engine)
         return;
     mr_log_close(engine->log);
     mr_put_calls_fini(&engine->put_calls);
+    mr_origins_fini(&engine->origins);
     pthread_mutex_destroy(&engine->changing);
     mr_routes_fini(&engine->routes);
     mr_catalog_fini(&engine->catalog);

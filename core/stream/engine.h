@@ -4,6 +4,7 @@
 
 #include "log/log.h"
 #include "stream/catalog.h"
+#include "stream/origin.h"
 #include "stream/put.h"
 #include "stream/route.h"
 #include "stream/stream.h"
@@ -25,6 +26,7 @@ struct mr_engine {
                                   so what was checked in the catalog still holds then */
     struct mr_limits_now limits;
     struct mr_put_calls put_calls;
+    struct mr_origins origins;
     struct mr_log_append forgetting; /* the housekeeper's entry, while is_forgetting */
     _Atomic bool is_forgetting;
 };

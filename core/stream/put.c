@@ -53,6 +53,7 @@ struct work {
 struct mr_put_call {
     struct mr_log_append append; /* first: done() gets it */
     struct mr_engine *engine;
+    struct mr_origin_claim *claim; /* or NULL */
     mr_put_result *results;
     size_t count;
     void (*done)(void *context, mr_status status);
@@ -159,6 +160,16 @@ static mr_status check_key(const mr_put *put)
         return MR_INVALID;
     return chars > MR_PARTITION_KEY_CHARS_MAX ? MR_LIMIT : MR_OK;
 }
+
+/* A batch as it was asked for. */
+struct asked {
+    const char *stream;
+    const mr_origin *origin; /* NULL: good records are stored even where others are refused */
+    const mr_put *puts;
+    size_t count;
+    mr_put_result *results;
+    uint32_t wait_ms;
+};
 
 /* What checking a batch finds. */
 struct checked {
@@ -370,82 +381,127 @@ static bool hold_routes(struct mr_engine *engine, uint32_t wait_ms)
                    : !pthread_rwlock_tryrdlock(&engine->routes.lock);
 }
 
-/* Gives the records of a batch their places, if there are any to give. Holds the routes. */
-static mr_status give_places(struct mr_engine *engine, struct work *work, const char *stream,
-                             const mr_put *puts, size_t count, mr_put_result *results,
-                             struct mr_log_append *append, uint32_t wait_ms, mr_error *error)
+/* The first refusal of a batch that is stored whole or not at all. */
+static mr_status refusal_of(const struct asked *asked, mr_error *error)
 {
-    const struct mr_limits limits = {.write_bytes_per_s = engine->limits.write_bytes_per_s,
-                                     .write_records_per_s = engine->limits.write_records_per_s};
-    struct mr_route *route = mr_routes_get(&engine->routes, stream);
+    for (size_t i = 0; asked->origin && i < asked->count; i++)
+        if (asked->results[i].status)
+            return mr_fail(error, asked->results[i].status, "record %zu of %zu: %s", i + 1,
+                           asked->count, mr_status_text(asked->results[i].status));
+    return MR_OK;
+}
+
+static mr_status append_runs(struct mr_engine *engine, const struct asked *asked,
+                             struct mr_log_append *append, struct mr_origin_claim **claim,
+                             mr_error *error)
+{
     mr_status status;
 
-    if (!route)
-        return mr_no_stream(stream, error);
-    group_records(engine, &limits, work, route, puts, count, results);
-    make_runs(work, puts);
-    append->runs = work->runs;
-    append->run_count = work->run_count;
-    if (work->run_count == 0)
-        return MR_OK;
-    status = mr_log_append(engine->log, append, wait_ms, error);
-    if (status)
-        return_to_limits(&limits, work, route, puts);
+    if (asked->origin) {
+        status = mr_origin_claim(engine, asked->stream, asked->origin, claim, error);
+        if (status)
+            return status;
+        append->entry = mr_origin_entry(*claim);
+    }
+    status = mr_log_append(engine->log, append, asked->wait_ms, error);
+    if (status && asked->origin) {
+        mr_origin_release(engine, *claim);
+        *claim = NULL;
+    }
     return status;
 }
 
-/* Queues append, if any record of the batch is good. */
-static mr_status queue(struct mr_engine *engine, const char *stream, const mr_put *puts,
-                       size_t count, mr_put_result *results, struct mr_log_append *append,
-                       uint32_t wait_ms, bool *is_queued, mr_error *error)
+/* Gives the records of a batch their places, if there are any to give. Holds the routes. */
+static mr_status give_places(struct mr_engine *engine, struct work *work, const struct asked *asked,
+                             struct mr_log_append *append, struct mr_origin_claim **claim,
+                             mr_error *error)
+{
+    const struct mr_limits limits = {.write_bytes_per_s = engine->limits.write_bytes_per_s,
+                                     .write_records_per_s = engine->limits.write_records_per_s};
+    struct mr_route *route = mr_routes_get(&engine->routes, asked->stream);
+    mr_status status;
+
+    if (!route)
+        return mr_no_stream(asked->stream, error);
+    group_records(engine, &limits, work, route, asked->puts, asked->count, asked->results);
+    status = refusal_of(asked, error);
+    if (!status) {
+        make_runs(work, asked->puts);
+        append->runs = work->runs;
+        append->run_count = work->run_count;
+        if (work->run_count == 0)
+            return MR_OK;
+        status = append_runs(engine, asked, append, claim, error);
+    }
+    if (status)
+        return_to_limits(&limits, work, route, asked->puts);
+    return status;
+}
+
+/* Queues append, if any record of the batch is good. *claim is the caller's then. */
+static mr_status queue(struct mr_engine *engine, const struct asked *asked,
+                       struct mr_log_append *append, struct mr_origin_claim **claim,
+                       bool *is_queued, mr_error *error)
 {
     _Alignas(16) uint8_t stack[STACK_BYTES];
     struct mr_put_batch *batch = NULL;
     struct checked checked;
     struct work work;
     size_t bytes;
-    mr_status status = check(&checked, puts, count, results, error);
+    mr_status status = check(&checked, asked->puts, asked->count, asked->results, error);
 
     *is_queued = false;
     if (status)
         return status;
-    bytes = work_bytes(count, &checked);
+    status = refusal_of(asked, error);
+    if (status) {
+        refuse(asked->results, asked->count, status);
+        return status;
+    }
+    bytes = work_bytes(asked->count, &checked);
     if (bytes > sizeof stack)
         batch = take_batch(&engine->put_calls, bytes);
-    work = work_in(batch ? batch->bytes : stack, count);
+    work = work_in(batch ? batch->bytes : stack, asked->count);
     if (checked.has_implicit_key)
-        mr_hash_keys_of(&puts->partition_key, sizeof *puts, count, work.keys);
+        mr_hash_keys_of(&asked->puts->partition_key, sizeof *asked->puts, asked->count, work.keys);
 
-    if (hold_routes(engine, wait_ms)) {
-        status = give_places(engine, &work, stream, puts, count, results, append, wait_ms, error);
+    if (hold_routes(engine, asked->wait_ms)) {
+        status = give_places(engine, &work, asked, append, claim, error);
         pthread_rwlock_unlock(&engine->routes.lock);
         *is_queued = !status && work.run_count > 0;
     } else {
         status = mr_fail(error, MR_BUSY, "a stream is about to change: try again");
     }
     if (*is_queued)
-        fill_results(&work, append->at_ms, results);
+        fill_results(&work, append->at_ms, asked->results);
     else if (status)
-        refuse(results, count, status);
+        refuse(asked->results, asked->count, status);
     give_batch(&engine->put_calls, batch);
+    return status;
+}
+
+static mr_status put_and_wait(struct mr_engine *engine, const struct asked *asked, mr_error *error)
+{
+    struct mr_log_append append = {0}; /* done is NULL: to wait for */
+    struct mr_origin_claim *claim = NULL;
+    bool is_queued;
+    mr_status status = queue(engine, asked, &append, &claim, &is_queued, error);
+
+    if (!is_queued)
+        return status;
+    status = mr_log_wait(engine->log, &append, error);
+    mr_origin_release(engine, claim);
+    if (status)
+        refuse(asked->results, asked->count, status);
     return status;
 }
 
 mr_status mr_put_records(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
                          mr_put_result *results, mr_error *error)
 {
-    struct mr_log_append append = {0}; /* done is NULL: to wait for */
-    bool is_queued;
-    mr_status status;
+    const struct asked asked = {stream, NULL, puts, count, results, MR_PUT_WAIT_MS};
 
-    status =
-        queue(engine, stream, puts, count, results, &append, MR_PUT_WAIT_MS, &is_queued, error);
-    if (!is_queued)
-        return status;
-    status = mr_log_wait(engine->log, &append, error);
-    if (status)
-        refuse(results, count, status);
-    return status;
+    return put_and_wait(engine, &asked, error);
 }
 
 /* Durable or failed. It happens, rarely, that this comes before the submitting thread has written
@@ -461,14 +517,14 @@ static void finish(struct mr_log_append *append)
     if (atomic_compare_exchange_strong(&call->is_filled, &seen, 2))
         while (atomic_load(&call->is_filled) == 2)
             mr_word_wait(&call->is_filled, 2, UINT32_MAX);
+    mr_origin_release(call->engine, call->claim);
     if (status)
         refuse(call->results, call->count, status);
     give_call(&call->engine->put_calls, call);
     done(context, status);
 }
 
-static mr_status submit(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
-                        mr_put_result *results, uint32_t wait_ms,
+static mr_status submit(struct mr_engine *engine, const struct asked *asked,
                         void (*done)(void *context, mr_status status), void *context,
                         mr_error *error)
 {
@@ -479,12 +535,13 @@ static mr_status submit(mr_engine *engine, const char *stream, const mr_put *put
     call->append.done = finish;
     call->append.entry = (mr_bytes){0};
     call->engine = engine;
-    call->results = results;
-    call->count = count;
+    call->claim = NULL;
+    call->results = asked->results;
+    call->count = asked->count;
     call->done = done;
     call->context = context;
     atomic_store(&call->is_filled, 0);
-    status = queue(engine, stream, puts, count, results, &call->append, wait_ms, &is_queued, error);
+    status = queue(engine, asked, &call->append, &call->claim, &is_queued, error);
     if (is_queued) {
         if (atomic_exchange(&call->is_filled, 1) == 2)
             mr_word_wake(&call->is_filled, false);
@@ -500,12 +557,31 @@ mr_status mr_put_submit(mr_engine *engine, const char *stream, const mr_put *put
                         mr_put_result *results, void (*done)(void *context, mr_status status),
                         void *context, mr_error *error)
 {
-    return submit(engine, stream, puts, count, results, MR_PUT_WAIT_MS, done, context, error);
+    const struct asked asked = {stream, NULL, puts, count, results, MR_PUT_WAIT_MS};
+
+    return submit(engine, &asked, done, context, error);
 }
 
 mr_status mr_put_offer(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
                        mr_put_result *results, void (*done)(void *context, mr_status status),
                        void *context, mr_error *error)
 {
-    return submit(engine, stream, puts, count, results, 0, done, context, error);
+    const struct asked asked = {stream, NULL, puts, count, results, 0};
+
+    return submit(engine, &asked, done, context, error);
+}
+
+mr_status mr_put_from(mr_engine *engine, const char *stream, const mr_origin *origin,
+                      const mr_put *puts, size_t count, mr_put_result *results, uint32_t wait_ms,
+                      void (*done)(void *context, mr_status status), void *context, mr_error *error)
+{
+    const struct asked asked = {stream, origin, puts, count, results, wait_ms};
+    mr_status status = mr_origin_check(origin, error);
+
+    if (status)
+        return status;
+    if (count == 0)
+        return mr_fail(error, MR_INVALID, "no records come from an origin");
+    return done ? submit(engine, &asked, done, context, error)
+                : put_and_wait(engine, &asked, error);
 }

@@ -1,6 +1,6 @@
 /*
  * Streams keep their promises through crashes: puts, reshards, properties, creations and deletions in
- * random histories, cut and failed at any moment, against a model. L1-L4, S1-S3.
+ * random histories, cut and failed at any moment, against a model. L1-L4, S1-S4.
  *
  *     MR_CASES=n    so many random cases (1500)
  *     MR_SEED=n     of the first one; with MR_CASES=1 its steps are printed
@@ -29,6 +29,7 @@ enum {
     STREAMS = 3,
     KEYS = 12,
     PROPERTIES = 4,
+    ORIGINS = 2,
     SHARDS_MAX = 200,
     BATCH_MAX = 12,
     BATCHES_MAX = 600,
@@ -41,6 +42,8 @@ struct batch {
     enum fate fate;
     uint32_t id;
     int stream; /* NONE once its stream was deleted */
+    int origin; /* or NONE */
+    uint64_t to;
     size_t count;
     int keys[BATCH_MAX];
     uint32_t data_bytes[BATCH_MAX];
@@ -75,6 +78,7 @@ struct history {
 };
 
 static const char *const stream_names[STREAMS] = {"orders", "clicks", "logs"};
+static const char *const origin_names[ORIGINS] = {"topic/0", "topic/1"};
 static const char *const property_names[PROPERTIES] = {"lease.a", "lease.b", "tag", "z"};
 
 #define expect(history, condition, ...)                                                            \
@@ -407,6 +411,36 @@ static void learn_shards(struct history *history, int stream)
     compare_cover(history, stream, known->shards, list.count);
 }
 
+/* How far the records that are stored have taken an origin. */
+static uint64_t position_of(const struct history *history, int stream, int origin)
+{
+    uint64_t position = 0;
+
+    for (uint32_t i = 0; i < history->batch_count; i++) {
+        const struct batch *batch = history->batches[i];
+        if (batch->stream == stream && batch->origin == origin && batch->fate == STORED &&
+            batch->to > position)
+            position = batch->to;
+    }
+    return position;
+}
+
+/* S4: no further, and not less far. */
+static void compare_origins(struct history *history, int stream)
+{
+    for (int origin = 0; origin < ORIGINS; origin++) {
+        uint64_t known = position_of(history, stream, origin), position = 0;
+
+        expect(history,
+               mr_origin_position(history->engine, stream_names[stream], origin_names[origin],
+                                  &position, NULL) == MR_OK,
+               "%s: no position", stream_names[stream]);
+        expect(history, position == known, "%s: origin %s is taken up to %llu, its records to %llu",
+               stream_names[stream], origin_names[origin], (unsigned long long)position,
+               (unsigned long long)known);
+    }
+}
+
 static void compare_stream(struct history *history, int stream, bool resolves)
 {
     static struct seen_record seen[RECORDS_MAX];
@@ -433,6 +467,7 @@ static void compare_stream(struct history *history, int stream, bool resolves)
         count = read_shard(history, stream, &known->shards[i], seen, count);
     compare_key_order(history, stream, seen, count);
     compare_batches(history, stream, resolves);
+    compare_origins(history, stream);
 }
 
 static void compare_all(struct history *history, bool resolves)
@@ -478,6 +513,47 @@ static int some_stream(struct history *history)
     return history->streams[stream].exists ? stream : NONE;
 }
 
+static bool is_under_way(const struct history *history, int stream, int origin)
+{
+    for (uint32_t i = 0; i < history->batch_count; i++)
+        if (history->batches[i]->stream == stream && history->batches[i]->origin == origin &&
+            history->batches[i]->fate == WAITING)
+            return true;
+    return false;
+}
+
+/* The next records of an origin, after a gap or none; or such as are there already. */
+static mr_status put_from(struct history *history, struct batch *batch, const mr_put *puts,
+                          mr_error *error)
+{
+    int origin = (int)below(history, ORIGINS);
+    uint64_t position = position_of(history, batch->stream, origin);
+    bool is_seen = position > 0 && below(history, 4) == 0, waits = below(history, 2),
+         is_busy = is_under_way(history, batch->stream, origin);
+    mr_origin from = {.name = origin_names[origin]};
+    mr_status status;
+
+    from.from = is_seen ? position - 1 : position + below(history, 3);
+    from.to = from.from + batch->count;
+    batch->origin = origin;
+    batch->to = from.to;
+    trace(history, waits ? "put from" : "submit from", batch->stream);
+    status = mr_put_from(history->engine, stream_names[batch->stream], &from, puts, batch->count,
+                         batch->results, 30000, waits ? NULL : batch_done, batch, error);
+    if (is_seen || is_busy) {
+        expect(history, status != MR_OK, "%s: what is there was put again",
+               stream_names[batch->stream]);
+        expect(history,
+               status == (is_busy ? MR_BUSY : MR_CONFLICT) || history->may_fail || is_over(history),
+               "what is there was refused with %s", error->message);
+        batch->stream = NONE; /* it must not come */
+        return MR_OK;
+    }
+    if (waits)
+        batch_done(batch, status);
+    return status;
+}
+
 static void step_put(struct history *history)
 {
     static uint8_t data[BATCH_MAX][70000];
@@ -493,6 +569,7 @@ static void step_put(struct history *history)
     batch = mr_new(struct batch);
     batch->id = history->batch_count;
     batch->stream = stream;
+    batch->origin = NONE;
     batch->count = 1 + below(history, BATCH_MAX);
     for (uint32_t i = 0; i < batch->count; i++) {
         batch->keys[i] = (int)below(history, KEYS);
@@ -504,7 +581,9 @@ static void step_put(struct history *history)
     }
     make_room(history, batch_bytes);
     history->batches[history->batch_count++] = batch;
-    if (below(history, 2)) {
+    if (below(history, 3) == 0) {
+        status = put_from(history, batch, puts, &error);
+    } else if (below(history, 2)) {
         trace(history, "put", stream);
         status = mr_put_records(history->engine, stream_names[stream], puts, batch->count,
                                 batch->results, &error);
