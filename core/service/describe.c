@@ -150,6 +150,9 @@ void mr_do_describe_stream_summary(struct mr_local *local, struct mr_call *call)
         summary->warm_throughput->current_mibps = MR_NUMBER(info.open_shard_count);
     }
     response->stream_description_summary = summary;
+    if (call->origin)
+        call->origin->is_known = !mr_origin_position(
+            local->engine, stream.name, call->origin->origin.name, &call->origin->position, NULL);
 }
 
 /* ---- of all ------------------------------------------------------------------------------- */

@@ -54,6 +54,11 @@ bool mr_refuse_status(struct mr_local *local, struct mr_call *call, const char *
         return mr_refuse_no_stream(call, stream, local->account);
     case MR_LIMIT:
         return mr_refuse(call, MR_EXCEPTION_LIMIT_EXCEEDED, "%s", error->message);
+    case MR_INVALID:
+    case MR_CONFLICT:
+        return mr_refuse(call, MR_EXCEPTION_INVALID_ARGUMENT, "%s", error->message);
+    case MR_THROTTLED:
+        return mr_refuse(call, MR_EXCEPTION_THROUGHPUT_EXCEEDED, "%s", error->message);
     case MR_BUSY:
         return mr_refuse(call, MR_EXCEPTION_SERVICE_UNAVAILABLE, "%s", error->message);
     default:

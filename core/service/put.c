@@ -13,6 +13,7 @@
 #define REQUEST_BYTES_MAX (10 * MIB) /* data and keys of one call */
 #define FEW 8                        /* results that are formatted on the engine's own thread */
 #define PARKED_MS_MAX 30000
+#define WAIT_MS 30000 /* for room, of a put from an origin */
 
 struct put {
     struct mr_local *local;
@@ -231,12 +232,22 @@ static void answer(struct mr_job *job)
     call->done(call);
 }
 
+static void note_position(const struct put *put)
+{
+    struct mr_call_origin *origin = put->call->origin;
+
+    if (origin)
+        origin->is_known = !mr_origin_position(put->local->engine, put->stream, origin->origin.name,
+                                               &origin->position, NULL);
+}
+
 /* On a thread of the engine: the next puts wait until we return. */
 static void finish(void *context, mr_status status)
 {
     struct mr_call *call = context;
     struct put *put = call->work;
 
+    note_position(put);
     if (status) {
         mr_error error = {.status = status};
 
@@ -258,22 +269,29 @@ static void finish(void *context, mr_status status)
 
 /* ---- the engine --------------------------------------------------------------------------- */
 
-typedef mr_status put_function(mr_engine *engine, const char *stream, const mr_put *puts,
-                               size_t count, mr_put_result *results,
-                               void (*done)(void *context, mr_status status), void *context,
-                               mr_error *error);
+/* Waits for room if it may. */
+static mr_status submit_to(mr_engine *engine, struct put *put, bool may_wait, mr_error *error)
+{
+    struct mr_call *call = put->call;
+
+    if (call->origin)
+        return mr_put_from(engine, put->stream, &call->origin->origin, put->puts, put->count,
+                           put->results, may_wait ? WAIT_MS : 0, finish, call, error);
+    return (may_wait ? mr_put_submit : mr_put_offer)(engine, put->stream, put->puts, put->count,
+                                                     put->results, finish, call, error);
+}
 
 /* False, and nothing happened: the engine cannot take it at once. */
-static bool give(struct put *put, put_function *function, bool takes_busy)
+static bool give(struct put *put, bool may_wait, bool takes_busy)
 {
     struct mr_call *call = put->call;
     mr_error error;
-    mr_status status = function(put->local->engine, put->stream, put->puts, put->count,
-                                put->results, finish, call, &error);
+    mr_status status = submit_to(put->local->engine, put, may_wait, &error);
 
     if (status == MR_BUSY && !takes_busy)
         return false;
     if (status) {
+        note_position(put);
         mr_refuse_status(put->local, call, put->stream, status, &error);
         call->done(call);
     }
@@ -310,7 +328,7 @@ static void drain(struct mr_job *job)
     while ((put = take_parked(local))) {
         bool is_late = real_ns() - put->parked_ns > (uint64_t)PARKED_MS_MAX * 1000000;
 
-        give(put, is_late ? mr_put_offer : mr_put_submit, true);
+        give(put, !is_late, true);
     }
 }
 
@@ -342,7 +360,7 @@ static bool park(struct mr_local *local, struct put *put, bool needs_it)
 
 static void submit(struct mr_local *local, struct put *put)
 {
-    if (!park(local, put, false) && !give(put, mr_put_offer, false))
+    if (!park(local, put, false) && !give(put, false, false))
         park(local, put, true);
 }
 

@@ -172,12 +172,24 @@ struct mr_caller {
     size_t policy_count;
 };
 
+/*
+ * Of PutRecords: where its records come from, so that they are stored once - all of them or none - as
+ * mr_put_from() does it. Of DescribeStreamSummary: whose position is asked for. Kinesis has no such
+ * thing: a service that is not ours leaves is_known false, and has put the records as ever.
+ */
+struct mr_call_origin {
+    mr_origin origin;  /* of DescribeStreamSummary the name only */
+    uint64_t position; /* out, whatever the answer is: how far the stream has taken it */
+    bool is_known;     /* out: there is a position */
+};
+
 struct mr_call {
     enum mr_action action;
     void *request;                  /* struct mr_api_<action>_request */
     struct mr_arena *arena;         /* for the response; nobody else's until done() */
     mr_bytes region;                /* of the caller, for ARNs; absent: the service's own */
     const struct mr_caller *caller; /* until done(); NULL: one who may do anything */
+    struct mr_call_origin *origin;  /* until done(); NULL: the records come from nowhere */
     void (*done)(struct mr_call *call);
     void *context;
 

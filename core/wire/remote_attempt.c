@@ -1,6 +1,7 @@
 /* remote_attempt.c - one request out, one answer in, and whether to try again. */
 #include "base/check.h"
 #include "base/memory.h"
+#include "wire/origin.h"
 #include "wire/remote.h"
 #include "wire/sign.h"
 
@@ -74,7 +75,8 @@ static void sign_request(struct mr_exchange *exchange)
     struct mr_clock *clock = exchange->remote->clock;
     struct mr_pack line = {0}, signature = {0};
     char time[MR_SIGN_TIME_BYTES], target[80];
-    struct mr_sign_field fields[5];
+    char origin[MR_ORIGIN_TEXT_BYTES];
+    struct mr_sign_field fields[6];
     size_t count = 0;
     struct mr_sign sign = {.access_key_id = credentials->access_key_id,
                            .secret = credentials->secret,
@@ -97,6 +99,10 @@ static void sign_request(struct mr_exchange *exchange)
         fields[count++] =
             (struct mr_sign_field){"x-amz-security-token", bytes_of(credentials->session_token)};
     fields[count++] = (struct mr_sign_field){"x-amz-target", bytes_of(target)};
+    if (exchange->call->origin) {
+        mr_origin_write(&exchange->call->origin->origin, origin);
+        fields[count++] = (struct mr_sign_field){MR_ORIGIN_FIELD, bytes_of(origin)};
+    }
     sign.field_count = count;
     mr_sign(&sign, &signature);
     for (size_t i = 0; i < count; i++)
@@ -105,6 +111,25 @@ static void sign_request(struct mr_exchange *exchange)
     add_field(exchange, &line, "expect", (mr_bytes){0}); /* no wait for a 100 */
     mr_pack_fini(&line);
     mr_pack_fini(&signature);
+}
+
+/* One line of the answer's head. */
+static size_t take_field(char *line, size_t one, size_t size, void *context)
+{
+    struct mr_exchange *exchange = context;
+    struct mr_call_origin *origin = exchange->call ? exchange->call->origin : NULL;
+    size_t name_size = strlen(MR_POSITION_FIELD), value_size = size, at = name_size + 1;
+    (void)one;
+
+    if (!origin || size <= name_size || strncasecmp(line, MR_POSITION_FIELD, name_size) != 0 ||
+        line[name_size] != ':')
+        return size;
+    while (at < size && line[at] == ' ')
+        at++;
+    while (value_size > at && strchr("\r\n ", line[value_size - 1]))
+        value_size--;
+    origin->is_known = mr_position_read((mr_bytes){line + at, value_size - at}, &origin->position);
+    return size;
 }
 
 static size_t take_answer(char *bytes, size_t one, size_t size, void *context)
@@ -159,6 +184,11 @@ void mr_exchange_begin(struct mr_exchange *exchange)
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_answer);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
+    if (exchange->call->origin) {
+        exchange->call->origin->is_known = false;
+        curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_field);
+        curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange);
+    }
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->reason);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange);
     curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);

@@ -220,7 +220,8 @@ const char *api_call(struct api *api, const char *action, const char *body)
     struct mr_arena arena = MR_ARENA((size_t)128 << 20);
     struct mr_call call = {.action = mr_action_find((mr_bytes){action, strlen(action)}),
                            .arena = &arena,
-                           .caller = api->caller};
+                           .caller = api->caller,
+                           .origin = api->origin};
     struct mr_refusal refusal;
 
     mr_check(call.action < MR_ACTION_COUNT);

@@ -31,6 +31,7 @@ struct api {
     int64_t began_ms;
     _Atomic int64_t advance_ms;
     const struct mr_caller *caller; /* of calls in this process; NULL: one who may do anything */
+    struct mr_call_origin *origin;  /* of calls; NULL: none */
     struct mr_pack text;            /* the last answer */
     struct mr_subscription *subscription;
     _Atomic uint32_t is_ready; /* its event */

@@ -14,7 +14,9 @@
 #include "server/latency.h"
 #include "server/metrics.h"
 #include "server/part.h"
+#include "wire/origin.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,6 +48,7 @@ struct exchange {
     mr_reply reply;
     struct mr_task task;
     struct mr_front front;
+    struct mr_call_origin origin; /* if the call has one */
     uint64_t began_ns;
     struct mr_fault_rule fault; /* its cut and error, if it is hit */
     bool is_cross_origin, is_hit;
@@ -167,14 +170,25 @@ static void send_text(mr_reply reply, unsigned status, const struct head *head, 
     mr_reply_send(reply, &response);
 }
 
+static void add_position(struct head *head, const struct exchange *exchange,
+                         char text[MR_POSITION_FIELD_BYTES])
+{
+    if (!exchange->call.origin || !exchange->origin.is_known)
+        return;
+    snprintf(text, MR_POSITION_FIELD_BYTES, "%" PRIu64, exchange->origin.position);
+    add(head, MR_POSITION_FIELD, text);
+}
+
 static void send_refusal(const struct exchange *exchange, const struct mr_refusal *refusal)
 {
     struct mr_pack body = MR_PACK(BODY_BYTES_MAX);
+    char position[MR_POSITION_FIELD_BYTES];
     struct head head;
 
     mr_encode_refusal(exchange->front.format, refusal, &body);
     begin_head(&head, exchange, mr_format_type(exchange->front.format));
     add(&head, "x-amzn-ErrorType", mr_exceptions[refusal->type].name);
+    add_position(&head, exchange, position);
     send_pack(exchange->reply, mr_exceptions[refusal->type].http, &head, &body);
 }
 
@@ -182,11 +196,13 @@ static void send_response(const struct exchange *exchange)
 {
     const struct mr_action_info *action = &mr_actions[exchange->call.action];
     struct mr_pack body = MR_PACK(BODY_BYTES_MAX);
+    char position[MR_POSITION_FIELD_BYTES];
     struct head head;
 
     if (action->answer == MR_ANSWER_STRUCTURE)
         mr_encode(exchange->front.format, action->response, exchange->call.response, &body);
     begin_head(&head, exchange, mr_format_type(exchange->front.format));
+    add_position(&head, exchange, position);
     send_pack(exchange->reply, 200, &head, &body);
 }
 
@@ -457,6 +473,25 @@ static void done(struct mr_call *call)
     atomic_fetch_sub(&kinesis->call_count, 1);
 }
 
+/* False: it is refused. */
+static bool read_origin(struct exchange *exchange)
+{
+    const struct mr_refusal refusal = {MR_EXCEPTION_INVALID_ARGUMENT,
+                                       text_of(MR_ORIGIN_FIELD " is not FROM TO NAME")};
+    mr_bytes field = mr_request_field(exchange->request, MR_ORIGIN_FIELD);
+
+    if (field.size == 0)
+        return true;
+    if (mr_origin_read(field, &exchange->arena, &exchange->origin.origin)) {
+        exchange->call.origin = &exchange->origin;
+        return true;
+    }
+    note(exchange, &refusal);
+    send_refusal(exchange, &refusal);
+    end_exchange(exchange);
+    return false;
+}
+
 static void begin_call(struct exchange *exchange)
 {
     struct mr_service *service = exchange->kinesis->service;
@@ -470,6 +505,8 @@ static void begin_call(struct exchange *exchange)
                                       .done = done};
     if (!exchange->kinesis->has_region)
         exchange->call.region = exchange->front.region;
+    if (!read_origin(exchange))
+        return;
     atomic_fetch_add(&exchange->kinesis->call_count, 1);
     service->call(service, &exchange->call);
 }
