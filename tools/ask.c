@@ -41,13 +41,15 @@ static void wake(struct mr_call *call)
     mr_word_wake(is_done, true);
 }
 
-mr_status mr_ask(mr_service *service, enum mr_action action, const void *request,
-                 struct mr_arena *arena, const void **response, mr_error *error)
+static mr_status ask(mr_service *service, enum mr_action action, const void *request,
+                     struct mr_call_origin *origin, struct mr_arena *arena, const void **response,
+                     mr_error *error)
 {
     _Atomic uint32_t is_done = 0;
     struct mr_call call = {.action = action,
                            .request = (void *)(uintptr_t)request,
                            .arena = arena,
+                           .origin = origin,
                            .done = wake,
                            .context = (void *)&is_done};
 
@@ -59,6 +61,28 @@ mr_status mr_ask(mr_service *service, enum mr_action action, const void *request
     if (response)
         *response = call.response;
     return MR_OK;
+}
+
+mr_status mr_ask(mr_service *service, enum mr_action action, const void *request,
+                 struct mr_arena *arena, const void **response, mr_error *error)
+{
+    return ask(service, action, request, NULL, arena, response, error);
+}
+
+mr_status mr_ask_position(mr_service *service, const char *stream, const char *origin,
+                          uint64_t *position, bool *is_known, mr_error *error)
+{
+    const struct mr_api_describe_stream_summary_request request = {.stream_name =
+                                                                       mr_text_bytes(stream)};
+    struct mr_call_origin asked = {.origin.name = origin};
+    struct mr_arena arena = MR_ASK_ARENA;
+    mr_status status =
+        ask(service, MR_ACTION_DESCRIBE_STREAM_SUMMARY, &request, &asked, &arena, NULL, error);
+
+    mr_arena_fini(&arena);
+    *position = asked.position;
+    *is_known = asked.is_known;
+    return status;
 }
 
 void mr_text_take(char *text, size_t size, mr_bytes bytes)

@@ -11,6 +11,10 @@
 mr_status mr_ask(mr_service *service, enum mr_action action, const void *request,
                  struct mr_arena *arena, const void **response, mr_error *error);
 
+/* How far a stream has taken an origin (mr_origin_position()). *is_known: the service knows such. */
+mr_status mr_ask_position(mr_service *service, const char *stream, const char *origin,
+                          uint64_t *position, bool *is_known, mr_error *error);
+
 /* An exception as a status of ours; its text becomes the message. */
 mr_status mr_refusal_fail(const struct mr_refusal *refusal, mr_error *error);
 

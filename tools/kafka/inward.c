@@ -1,12 +1,10 @@
 /*
  * inward.c - from Kafka to a stream: a member of a consumer group that commits what the stream has
- * acknowledged, and nothing behind the first message that it has not (K4). One thread asks Kafka and
- * puts; the producer's thread only marks what is answered. A partition that the producer cannot take
- * from is paused, not buffered (K5).
+ * acknowledged, and nothing behind the first message that it has not (K4). What is in memory is bounded:
+ * nothing is taken from Kafka while the stream has too much to do, and a partition that it does not take
+ * is paused, so that it does not stop the others (K5).
  */
-#include "kafka/inside.h"
-
-#include "millrace-producer.h"
+#include "kafka/inward.h"
 
 #include "base/fail.h"
 #include "base/memory.h"
@@ -19,226 +17,46 @@
 #define ANSWER_MS 10000
 #define POLL_MS 20
 #define COMMIT_MS 1000
-#define CLOSE_MS 30000
+#define TURN_COUNT 1000 /* messages taken before answers are looked at */
 
-/* A message on its way into the stream. */
-struct item {
-    struct item *next; /* of its partition, in the order of offsets */
-    rd_kafka_message_t *message;
-    _Atomic int state; /* IN_HAND until it is put, UNDER_WAY until it is answered */
-    mr_status status;
-    char reason[240];
-};
-enum { IN_HAND, UNDER_WAY, ANSWERED };
-
-struct partition {
-    int32_t id;
-    bool is_ours, is_paused, is_at_end;
-    struct item *first, *last; /* those not committed yet */
-    struct item *held;         /* the first that is not put */
-    int64_t acknowledged;      /* all offsets below are; -1: none yet */
-    int64_t committed;
-    int64_t time_ms; /* of the last acknowledged */
-};
-
-struct mr_inward {
-    struct mr_bridge *bridge;
-    rd_kafka_t *kafka;
-    mr_producer *producer;
-    pthread_mutex_t lock; /* of partitions, for who looks */
-    struct partition *partitions;
-    size_t count, capacity;
-    struct mr_mapped mapped;
-    uint64_t commit_ns;
-    bool has_assignment;
-};
-
-/* ---- partitions --------------------------------------------------------------------------- */
-
-static struct partition *find(struct mr_inward *inward, int32_t id)
+uint64_t mr_inward_memory(const struct mr_inward *inward)
 {
-    for (size_t i = 0; i < inward->count; i++)
-        if (inward->partitions[i].id == id)
-            return &inward->partitions[i];
-    return NULL;
+    return inward->bridge->config->memory_bytes / 4;
 }
 
-static struct partition *make(struct mr_inward *inward, int32_t id)
+/* ---- waking ------------------------------------------------------------------------------- */
+
+void mr_inward_wake(struct mr_inward *inward)
 {
-    struct partition *partition = find(inward, id);
-
-    if (!partition) {
-        mr_grow(inward->partitions, inward->count, inward->capacity);
-        partition = &inward->partitions[inward->count++];
-        *partition = (struct partition){.id = id};
-    }
-    return partition;
-}
-
-static void drop_item(struct partition *partition)
-{
-    struct item *item = partition->first;
-
-    partition->first = item->next;
-    if (partition->held == item)
-        partition->held = item->next;
-    rd_kafka_message_destroy(item->message);
-    mr_free(item);
-}
-
-static void set_paused(struct mr_inward *inward, struct partition *partition, bool is_paused)
-{
-    rd_kafka_topic_partition_list_t *list;
-
-    if (partition->is_paused == is_paused)
+    atomic_fetch_add(&inward->word, 1);
+    if (!atomic_exchange(&inward->is_waiting, false))
         return;
-    list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, inward->bridge->config->topic, partition->id);
-    if (is_paused)
-        rd_kafka_pause_partitions(inward->kafka, list);
-    else
-        rd_kafka_resume_partitions(inward->kafka, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    partition->is_paused = is_paused;
+    mr_word_wake(&inward->word, false);
+    rd_kafka_queue_yield(inward->queue);
 }
 
-/* ---- into the stream ---------------------------------------------------------------------- */
-
-static void delivered(void *context, const mr_delivery *delivery)
+void mr_inward_wait(struct mr_inward *inward, uint32_t seen)
 {
-    struct item *item = delivery->token;
-    (void)context;
-
-    item->status = delivery->status;
-    snprintf(item->reason, sizeof item->reason, "%s", delivery->message);
-    atomic_store(&item->state, ANSWERED);
+    atomic_store(&inward->is_waiting, true);
+    mr_word_wait(&inward->word, seen, POLL_MS);
+    atomic_store(&inward->is_waiting, false);
 }
 
-static void refuse(struct item *item, mr_status status, const char *reason)
+/* A message, at once or soon; NULL: there is none, or something was answered since `seen`. */
+static rd_kafka_message_t *next_message(struct mr_inward *inward, uint32_t seen, bool may_wait)
 {
-    item->status = status;
-    snprintf(item->reason, sizeof item->reason, "%s", reason);
-    atomic_store(&item->state, ANSWERED);
+    rd_kafka_message_t *message;
+
+    if (!may_wait)
+        return rd_kafka_consumer_poll(inward->kafka, 0);
+    atomic_store(&inward->is_waiting, true);
+    message =
+        rd_kafka_consumer_poll(inward->kafka, atomic_load(&inward->word) == seen ? POLL_MS : 0);
+    atomic_store(&inward->is_waiting, false);
+    return message;
 }
 
-/* False: the producer is full. */
-static bool put(struct mr_inward *inward, struct item *item)
-{
-    const struct mr_incoming incoming = mr_incoming_of(item->message);
-    struct mr_mapped *mapped = &inward->mapped;
-    const char *reason = "";
-    mr_error error = {0};
-    mr_status status;
-    mr_put put;
-
-    if (!mr_message_map(&incoming, inward->bridge->config->wraps_headers, mapped, &reason)) {
-        refuse(item, MR_INVALID, reason);
-        return true;
-    }
-    put = (mr_put){.partition_key = mapped->key,
-                   .data = mapped->data,
-                   .explicit_hash_key = mapped->has_hash_key ? &mapped->hash_key : NULL};
-    atomic_store(&item->state, UNDER_WAY);
-    status = mr_producer_put(inward->producer, &put, item, &error);
-    if (status == MR_BUSY) {
-        atomic_store(&item->state, IN_HAND);
-        return false;
-    }
-    if (status)
-        refuse(item, status, error.message);
-    return true;
-}
-
-/* As many as the producer takes; a partition with some left rests. */
-static void put_held(struct mr_inward *inward, struct partition *partition)
-{
-    while (partition->held && put(inward, partition->held))
-        partition->held = partition->held->next;
-    if (partition->is_ours)
-        set_paused(inward, partition, partition->held != NULL);
-}
-
-static void take(struct mr_inward *inward, rd_kafka_message_t *message)
-{
-    struct partition *partition = make(inward, message->partition);
-    struct item *item = mr_new(struct item);
-
-    item->message = message;
-    if (partition->first)
-        partition->last->next = item;
-    else
-        partition->first = item;
-    partition->last = item;
-    partition->is_at_end = false;
-    if (!partition->held)
-        partition->held = item;
-    put_held(inward, partition);
-}
-
-/* ---- what is answered --------------------------------------------------------------------- */
-
-static bool is_poison(const struct item *item)
-{
-    return item->status == MR_INVALID || item->status == MR_LIMIT;
-}
-
-/* A message that the stream will not have. False: the bridge stops, or it is tried again. */
-static bool bury(struct mr_inward *inward, struct partition *partition, struct item *item)
-{
-    struct mr_bridge *bridge = inward->bridge;
-    const struct mr_bridge_config *config = bridge->config;
-    const rd_kafka_message_t *message = item->message;
-    char origin[MR_TOPIC_BYTES_MAX + 64];
-    mr_error error = {0};
-
-    snprintf(origin, sizeof origin, "%s %d %lld", config->topic, (int)partition->id,
-             (long long)message->offset);
-    if (!is_poison(item) || config->on_error == MR_ON_ERROR_STOP) {
-        mr_bridge_fail(
-            bridge, item->status,
-            "stream %.60s does not take topic %.60s, partition %d, offset %lld: %.100s%s",
-            config->stream, config->topic, (int)partition->id, (long long)message->offset,
-            item->reason, is_poison(item) ? "; use --dead-letters to go on" : "");
-        return false;
-    }
-    if (config->on_error == MR_ON_ERROR_RETRY) {
-        mr_bridge_say(bridge, "event=refused message=\"%s\" reason=\"%s\" next=\"tries again\"",
-                      origin, item->reason);
-        mr_bridge_pause(bridge, COMMIT_MS);
-        put(inward, item);
-        return false;
-    }
-    if (!mr_dead_write(bridge,
-                       &(struct mr_letter){{message->key, message->key_len},
-                                           {message->payload, message->len},
-                                           origin,
-                                           item->reason},
-                       &error))
-        return true;
-    mr_bridge_fail(bridge, error.status, "%s", error.message);
-    return false;
-}
-
-/* What is answered at the head of the line is done with. */
-static void acknowledge(struct mr_inward *inward, struct partition *partition)
-{
-    struct mr_bridge *bridge = inward->bridge;
-    struct item *item;
-
-    while ((item = partition->first) && atomic_load(&item->state) == ANSWERED) {
-        const rd_kafka_message_t *message = item->message;
-
-        if (item->status && !bury(inward, partition, item))
-            return;
-        if (!item->status) {
-            atomic_fetch_add(&bridge->record_count, 1);
-            atomic_fetch_add(&bridge->record_bytes, message->key_len + message->len);
-        }
-        partition->acknowledged = message->offset + 1;
-        partition->time_ms = rd_kafka_message_timestamp(message, NULL);
-        drop_item(partition);
-    }
-}
+/* ---- commits ------------------------------------------------------------------------------ */
 
 static void commit(struct mr_inward *inward, bool is_last)
 {
@@ -247,7 +65,7 @@ static void commit(struct mr_inward *inward, bool is_last)
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
 
     for (size_t i = 0; i < inward->count; i++) {
-        struct partition *partition = &inward->partitions[i];
+        struct mr_partition *partition = inward->partitions[i];
 
         if (!partition->is_ours || partition->acknowledged <= partition->committed)
             continue;
@@ -271,25 +89,33 @@ static void commit(struct mr_inward *inward, bool is_last)
 static void settle(struct mr_inward *inward)
 {
     pthread_mutex_lock(&inward->lock);
-    for (size_t i = 0; i < inward->count; i++)
-        acknowledge(inward, &inward->partitions[i]);
+    for (size_t i = 0; i < inward->count; i++) {
+        struct mr_partition *partition = inward->partitions[i];
+
+        mr_partition_acknowledge(inward, partition);
+        inward->into->put(inward, partition);
+        mr_partition_pause(inward, partition);
+    }
     pthread_mutex_unlock(&inward->lock);
 }
 
 /* Others go on where we say: so what is under way is waited for, and what is not is forgotten. */
 static void give_up(struct mr_inward *inward, bool is_lost)
 {
-    mr_producer_flush(inward->producer, CLOSE_MS, NULL);
-    settle(inward);
+    pthread_mutex_lock(&inward->lock);
+    inward->into->flush(inward);
+    for (size_t i = 0; i < inward->count; i++)
+        mr_partition_acknowledge(inward, inward->partitions[i]);
+    pthread_mutex_unlock(&inward->lock);
     if (!is_lost)
         commit(inward, true);
     pthread_mutex_lock(&inward->lock);
     for (size_t i = 0; i < inward->count; i++) {
-        struct partition *partition = &inward->partitions[i];
+        struct mr_partition *partition = inward->partitions[i];
 
         partition->is_ours = partition->is_paused = false;
         while (partition->first && atomic_load(&partition->first->state) != UNDER_WAY)
-            drop_item(partition);
+            mr_partition_drop_first(inward, partition);
     }
     pthread_mutex_unlock(&inward->lock);
 }
@@ -298,11 +124,12 @@ static void adopt(struct mr_inward *inward, const rd_kafka_topic_partition_list_
 {
     pthread_mutex_lock(&inward->lock);
     for (int i = 0; i < list->cnt; i++) {
-        struct partition *partition = make(inward, list->elems[i].partition);
+        struct mr_partition *partition = mr_partition_find(inward, list->elems[i].partition);
 
         partition->is_ours = true;
         partition->is_paused = partition->is_at_end = false;
         partition->acknowledged = partition->committed = -1;
+        inward->into->adopt(inward, partition);
     }
     inward->has_assignment = true;
     pthread_mutex_unlock(&inward->lock);
@@ -332,7 +159,7 @@ static void take_error(struct mr_inward *inward, const rd_kafka_message_t *messa
     mr_error error = {0};
 
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        make(inward, message->partition)->is_at_end = true;
+        mr_partition_find(inward, message->partition)->is_at_end = true;
         return;
     }
     if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
@@ -360,34 +187,38 @@ static bool is_copied(const struct mr_inward *inward)
     bool is_copied = inward->has_assignment;
 
     for (size_t i = 0; i < inward->count && is_copied; i++)
-        is_copied = !inward->partitions[i].is_ours ||
-                    (inward->partitions[i].is_at_end && !inward->partitions[i].first);
+        is_copied = !inward->partitions[i]->is_ours ||
+                    (inward->partitions[i]->is_at_end && !inward->partitions[i]->first);
     return is_copied;
+}
+
+static void take(struct mr_inward *inward, rd_kafka_message_t *message)
+{
+    pthread_mutex_lock(&inward->lock);
+    if (message->err) {
+        take_error(inward, message);
+        rd_kafka_message_destroy(message);
+    } else {
+        mr_partition_take(inward, message);
+    }
+    pthread_mutex_unlock(&inward->lock);
 }
 
 static void step(struct mr_inward *inward)
 {
     struct mr_clock *clock = mr_clock_real();
-    rd_kafka_message_t *message = rd_kafka_consumer_poll(inward->kafka, POLL_MS);
+    uint32_t seen = atomic_load(&inward->word);
+    rd_kafka_message_t *message;
 
-    while (message) { /* what is at hand */
-        pthread_mutex_lock(&inward->lock);
-        if (message->err) {
-            take_error(inward, message);
-            rd_kafka_message_destroy(message);
-        } else {
-            take(inward, message);
-        }
-        pthread_mutex_unlock(&inward->lock);
-        if (clock->monotonic_ns(clock) >= inward->commit_ns)
-            break;
-        message = rd_kafka_consumer_poll(inward->kafka, 0);
-    }
     settle(inward);
-    pthread_mutex_lock(&inward->lock);
-    for (size_t i = 0; i < inward->count; i++)
-        put_held(inward, &inward->partitions[i]);
-    pthread_mutex_unlock(&inward->lock);
+    if (inward->bytes >= mr_inward_memory(inward))
+        mr_inward_wait(inward, seen);
+    for (unsigned i = 0; i < TURN_COUNT && inward->bytes < mr_inward_memory(inward); i++) {
+        message = next_message(inward, seen, i == 0);
+        if (!message)
+            break;
+        take(inward, message);
+    }
     if (clock->monotonic_ns(clock) >= inward->commit_ns) {
         commit(inward, false);
         inward->commit_ns = clock->monotonic_ns(clock) + COMMIT_MS * UINT64_C(1000000);
@@ -397,11 +228,12 @@ static void step(struct mr_inward *inward)
 static mr_status subscribe(struct mr_inward *inward, mr_error *error)
 {
     struct mr_bridge *bridge = inward->bridge;
-    char kbytes[24], group[MR_NAME_BYTES_MAX * 3];
+    char kbytes[24], fetch_bytes[24], group[MR_NAME_BYTES_MAX * 3];
     const char *const defaults[][2] = {
         {"group.id", group},
         {"auto.offset.reset", bridge->config->from_latest ? "latest" : "earliest"},
         {"queued.max.messages.kbytes", kbytes},
+        {"fetch.max.bytes", fetch_bytes},
         {"isolation.level", "read_committed"},
         {"fetch.message.max.bytes", "1048576"},
         {"session.timeout.ms", "10000"}, /* after a kill */
@@ -413,6 +245,8 @@ static mr_status subscribe(struct mr_inward *inward, mr_error *error)
 
     snprintf(kbytes, sizeof kbytes, "%llu",
              (unsigned long long)bridge->config->memory_bytes / 4096);
+    snprintf(fetch_bytes, sizeof fetch_bytes, "%llu",
+             (unsigned long long)bridge->config->memory_bytes / 8);
     snprintf(group, sizeof group, "millrace-bridge-%s", bridge->config->name);
     conf = mr_kafka_conf(bridge, defaults, error);
     if (!conf)
@@ -424,6 +258,7 @@ static mr_status subscribe(struct mr_inward *inward, mr_error *error)
     if (status)
         return status;
     rd_kafka_poll_set_consumer(inward->kafka);
+    inward->queue = rd_kafka_queue_get_consumer(inward->kafka);
     list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, bridge->config->topic, RD_KAFKA_PARTITION_UA);
     code = rd_kafka_subscribe(inward->kafka, list);
@@ -431,18 +266,21 @@ static mr_status subscribe(struct mr_inward *inward, mr_error *error)
     return code ? mr_kafka_fail(bridge, code, bridge->config->topic, NULL, error) : MR_OK;
 }
 
-static mr_status open_producer(struct mr_inward *inward, mr_error *error)
+/* A stream that knows origins takes each message once. */
+static mr_status choose_way(struct mr_inward *inward, mr_error *error)
 {
-    struct mr_producer_config config = MR_PRODUCER_CONFIG_DEFAULT;
+    struct mr_bridge *bridge = inward->bridge;
+    uint64_t position;
+    bool is_known;
+    mr_status status = mr_once_position(bridge, 0, &position, &is_known, error);
 
-    config.service = inward->bridge->config->service;
-    config.stream = inward->bridge->config->stream;
-    config.delivered = delivered;
-    config.aggregates = false; /* a message is a record, for whoever reads the stream */
-    config.linger_ms = 5;
-    config.record_timeout_ms = 86400000; /* order: what is given up would be passed by others */
-    config.buffer_bytes = (size_t)inward->bridge->config->memory_bytes / 4;
-    return mr_producer_open(&inward->producer, &config, error);
+    if (status)
+        return status;
+    inward->into = is_known && !bridge->config->at_least_once ? &mr_into_once : &mr_into_again;
+    mr_bridge_say(bridge, "event=begin stream=%s topic=%s delivery=%s", bridge->config->stream,
+                  bridge->config->topic,
+                  inward->into == &mr_into_once ? "exactly-once" : "at-least-once");
+    return inward->into->open(inward, error);
 }
 
 static void set_inward(struct mr_bridge *bridge, struct mr_inward *inward)
@@ -457,10 +295,15 @@ static void close_inward(struct mr_inward *inward)
     if (inward->kafka)
         rd_kafka_consumer_close(inward->kafka); /* gives up its partitions */
     set_inward(inward->bridge, NULL);
-    mr_producer_close(inward->producer, CLOSE_MS);
-    for (size_t i = 0; i < inward->count; i++)
-        while (inward->partitions[i].first)
-            drop_item(&inward->partitions[i]);
+    if (inward->into)
+        inward->into->close(inward);
+    for (size_t i = 0; i < inward->count; i++) {
+        while (inward->partitions[i]->first)
+            mr_partition_drop_first(inward, inward->partitions[i]);
+        mr_free(inward->partitions[i]);
+    }
+    if (inward->queue)
+        rd_kafka_queue_destroy(inward->queue);
     if (inward->kafka)
         rd_kafka_destroy(inward->kafka);
     mr_mapped_fini(&inward->mapped);
@@ -474,7 +317,7 @@ mr_status mr_inward_run(struct mr_bridge *bridge, mr_error *error)
     mr_status status;
 
     pthread_mutex_init(&inward.lock, NULL);
-    status = open_producer(&inward, error);
+    status = choose_way(&inward, error);
     set_inward(bridge, &inward);
     if (!status)
         status = subscribe(&inward, error);
@@ -503,7 +346,7 @@ void mr_inward_look(struct mr_bridge *bridge, struct mr_bridge_figures *figures)
 
     pthread_mutex_lock(&inward->lock);
     for (size_t i = 0; i < inward->count; i++) {
-        const struct partition *partition = &inward->partitions[i];
+        const struct mr_partition *partition = inward->partitions[i];
         struct mr_bridge_lane lane = {.id = (uint32_t)partition->id};
         int64_t low, end;
 
