@@ -20,7 +20,7 @@ allowed() {
     consumer/*) echo "$low service/service.h wire/wire.h wire/aggregate.h wire/post.h \
         millrace-consumer.h" ;;
     tools/*) echo "$low log/log.h stream/stream.h service/service.h service/access.h service/figures.def \
-        wire/wire.h wire/sign.h millrace-remote.h millrace-producer.h millrace-consumer.h" ;;
+        wire/wire.h wire/sign.h wire/origin.h millrace-remote.h millrace-producer.h millrace-consumer.h" ;;
     tests/*) echo '*' ;;
     esac
 }

@@ -44,3 +44,20 @@ prints() { # TEXT: stdout of the last ends() is it
 member() {
     sed -E "s/.*\"$1\":\"?([^,\"}]*).*/\1/"
 }
+
+# covers_once STREAM: the open shards' ranges follow each other through the whole space (S1). Hash keys
+# are decimal texts: no number of awk's is as large.
+covers_once() {
+    millrace shards "$1" --json --open > "$work/shards" &&
+        paste -d ' ' <(member first_hash_key < "$work/shards") <(member last_hash_key < "$work/shards") |
+        sort -n | awk '
+            function next_of(text,  i) {
+                for (i = length(text); i > 0 && substr(text, i, 1) == 9; i--);
+                return (i > 1 ? substr(text, 1, i - 1) : "") (i > 0 ? substr(text, i, 1) + 1 : 1) \
+                    substr("000000000000000000000000000000000000000", 1, length(text) - i)
+            }
+            BEGIN { at = "0" }
+            $1 "" != at { exit 1 }
+            { at = next_of($2) }
+            END { exit at != "340282366920938463463374607431768211456" }'
+}

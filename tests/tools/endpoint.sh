@@ -25,17 +25,6 @@ numbers() { # FROM TO: records of ten keys
     seq "$1" "$2" | awk '{ print "key" $1 % 10 ":" $1 }'
 }
 
-# covers_once STREAM: the open shards' ranges follow each other through the whole space (S1).
-covers_once() {
-    millrace shards "$1" --json --open | python3 -c '
-import json, sys
-at = 0
-for shard in sorted(map(json.loads, sys.stdin), key=lambda s: int(s["first_hash_key"])):
-    assert int(shard["first_hash_key"]) == at, shard
-    at = int(shard["last_hash_key"]) + 1
-assert at == 2**128, at'
-}
-
 every_command() { # NAME: with streams that are found by themselves
     check "$1: creates" ends 0 millrace create visits --shards 3 --retention 48
     check "$1: says so" says 'created visits: 3 shards, records kept for 48 hours'

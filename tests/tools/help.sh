@@ -42,7 +42,7 @@ for command in "${commands[@]}"; do
     check "$command begins with examples" grep -q '^Examples$' <(sed -n 3p "$work/out")
     # An example's command line is understood, up to what the shell does with it.
     while read -r line; do
-        line=${line##*| }
+        [[ $line = millrace* ]] && line=${line%%|*} || line=${line##*| }
         check "understood: $line" eval "${line%%[<>]*} --help > /dev/null"
     done < <(sed -nE '/^Examples/,/^Usage/s/^  (([a-z].*)?millrace .*)/\1/p' "$work/out")
 done

@@ -4,17 +4,6 @@ set -uo pipefail
 # shellcheck source=tests/support/cases.sh
 . tests/support/cases.sh
 
-# covers_once STREAM: the open shards' ranges follow each other through the whole space (S1).
-covers_once() {
-    millrace shards "$1" --json --open | python3 -c '
-import json, sys
-at = 0
-for shard in sorted(map(json.loads, sys.stdin), key=lambda s: int(s["first_hash_key"])):
-    assert int(shard["first_hash_key"]) == at, shard
-    at = int(shard["last_hash_key"]) + 1
-assert at == 2**128, at'
-}
-
 put() { # FROM TO: numbered records of ten keys
     seq "$1" "$2" | awk '{ print "key" $1 % 10 ":" $1 }' | millrace put s -K : --quiet
 }
