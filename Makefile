@@ -45,7 +45,7 @@ ALL_CPPFLAGS := -D_GNU_SOURCE -Icore -Iproducer -Iconsumer -Itools -Itests $(CPP
 ALL_CFLAGS   := -std=c11 -pthread -fPIC -fno-semantic-interposition $(WARNINGS) \
                 $(MODE_$(BUILD)) $(CFLAGS)
 ALL_LDFLAGS  := -pthread -Wl,--as-needed $(MODE_$(BUILD)) $(LDFLAGS)
-engine_libs   := -lzstd -lxxhash
+engine_libs   := -lzstd -lxxhash -lcrypto
 remote_libs   := -lcurl -lcrypto
 consumer_libs := -lsqlite3
 server_libs   := -lnghttp2 -lssl

@@ -102,7 +102,8 @@ typedef struct mr_record {
     X(CORRUPT, -15, 0, "stored bytes fail their checksum or format")                               \
     X(FORMAT, -16, 0, "written by a newer version of millrace")                                    \
     X(CONFLICT, -17, 0, "the property has another version than expected")                          \
-    X(FENCED, -18, 0, "another worker holds this lease now")
+    X(FENCED, -18, 0, "another worker holds this lease now")                                       \
+    X(NO_KEY, -19, 0, "the key of encrypted records is not at hand")
 
 typedef enum mr_status {
 #define X(name, value, retryable, text) MR_##name = value,

@@ -20,15 +20,16 @@ struct mr_file {
 };
 
 enum mr_fs_flags {
-    MR_FS_WRITE = 1,      /* else read only */
-    MR_FS_CREATE = 2,     /* if missing */
-    MR_FS_EXCLUSIVE = 4,  /* with CREATE: fails with EXISTS if it is there */
-    MR_FS_DIRECT = 8,     /* past the page cache; ignored where the file system refuses it */
-    MR_FS_SEQUENTIAL = 16 /* it will be read from front to back */
+    MR_FS_WRITE = 1,       /* else read only */
+    MR_FS_CREATE = 2,      /* if missing */
+    MR_FS_EXCLUSIVE = 4,   /* with CREATE: fails with EXISTS if it is there */
+    MR_FS_DIRECT = 8,      /* past the page cache; ignored where the file system refuses it */
+    MR_FS_SEQUENTIAL = 16, /* it will be read from front to back */
+    MR_FS_PRIVATE = 32     /* of its owner alone; DENIED if group or others may read or write it */
 };
 
 struct mr_fs {
-    /* NOT_FOUND, EXISTS, IO, NO_SPACE. */
+    /* NOT_FOUND, EXISTS, IO, NO_SPACE, DENIED. */
     mr_status (*open)(struct mr_fs *fs, const char *path, unsigned flags, struct mr_file **file,
                       mr_error *error);
     void (*close)(struct mr_file *file); /* NULL is allowed */

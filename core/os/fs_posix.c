@@ -16,6 +16,7 @@
 
 enum {
     FILE_MODE = 0640,
+    PRIVATE_MODE = 0600,
     DIRECTORY_MODE = 0750,
     DIRECT_BYTES = 4096,          /* what DIRECT calls are aligned to */
     TRANSFER_BYTES_MAX = 1 << 30, /* Linux moves at most 2 GiB - 4096 a call */
@@ -98,12 +99,12 @@ static struct posix_file *file_new(struct mr_fs *fs, const char *path, int fd)
     return file;
 }
 
-static int open_again(const char *path, int flags)
+static int open_again(const char *path, int flags, mode_t mode)
 {
     int fd;
 
     do
-        fd = open(path, flags | O_CLOEXEC, FILE_MODE);
+        fd = open(path, flags | O_CLOEXEC, mode);
     while (fd < 0 && errno == EINTR);
     return fd;
 }
@@ -203,24 +204,44 @@ static mr_status posix_sync(struct mr_file *base, mr_error *error)
     return MR_OK;
 }
 
+static mr_status check_private(int fd, const char *path, mr_error *error)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) != 0)
+        return refuse(error, errno, "look at", path);
+    if (status.st_mode & (S_IRWXG | S_IRWXO))
+        return mr_fail(error, MR_DENIED,
+                       "%s is open to others than its owner: chmod 600 it, then try again",
+                       shown(path));
+    return MR_OK;
+}
+
 static mr_status posix_open(struct mr_fs *fs, const char *path, unsigned flags,
                             struct mr_file **out, mr_error *error)
 {
     int os_flags = flags & MR_FS_WRITE ? O_RDWR : O_RDONLY;
     bool direct = flags & MR_FS_DIRECT;
+    mode_t mode = flags & MR_FS_PRIVATE ? PRIVATE_MODE : FILE_MODE;
     struct posix_file *file;
+    mr_status status;
     int fd;
 
     if (flags & MR_FS_CREATE)
         os_flags |= flags & MR_FS_EXCLUSIVE ? O_CREAT | O_EXCL : O_CREAT;
-    fd = open_again(path, direct ? os_flags | O_DIRECT : os_flags);
+    fd = open_again(path, direct ? os_flags | O_DIRECT : os_flags, mode);
     if (fd < 0 && direct && errno == EINVAL) {
         /* Refused, but Linux has already created the file. */
         direct = false;
-        fd = open_again(path, os_flags & ~O_EXCL);
+        fd = open_again(path, os_flags & ~O_EXCL, mode);
     }
     if (fd < 0)
         return refuse(error, errno, flags & MR_FS_CREATE ? "create" : "open", path);
+    status = flags & MR_FS_PRIVATE ? check_private(fd, path, error) : MR_OK;
+    if (status) {
+        close(fd);
+        return status;
+    }
     if (flags & MR_FS_SEQUENTIAL)
         (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* a hint */
     file = file_new(fs, path, fd);
@@ -315,7 +336,7 @@ static mr_status posix_remove_directory(struct mr_fs *fs, const char *path, mr_e
 
 static mr_status posix_sync_directory(struct mr_fs *fs, const char *path, mr_error *error)
 {
-    int fd = open_again(path, O_RDONLY | O_DIRECTORY);
+    int fd = open_again(path, O_RDONLY | O_DIRECTORY, 0);
     int failure;
 
     (void)fs;
@@ -395,7 +416,7 @@ static mr_status posix_lock(struct mr_fs *fs, const char *path, struct mr_file *
     mr_status status;
     char text[24];
     int size, failure;
-    int fd = open_again(path, O_RDWR | O_CREAT);
+    int fd = open_again(path, O_RDWR | O_CREAT, FILE_MODE);
 
     if (fd < 0)
         return refuse(error, errno, "create", path);
