@@ -155,6 +155,8 @@ struct mr_engine_config {
     struct mr_limits limits;
     void (*diag)(void *context, const char *line); /* one logfmt line, no newline; any thread */
     void *diag_context;
+    const char *key_file; /* of mr_stream_encrypt(); NULL: $XDG_CONFIG_HOME/millrace/keys, else
+                             ~/.config/millrace/keys */
 };
 #define MR_ENGINE_CONFIG_DEFAULT                                                                   \
     ((struct mr_engine_config){.struct_bytes = sizeof(struct mr_engine_config),                    \
@@ -167,7 +169,8 @@ struct mr_engine_config {
 
 /*
  * Opens directory, creating it if missing, and recovers what a crash left behind. config may be
- * NULL for the default. LOCKED, IO, NO_SPACE, CORRUPT, FORMAT, INVALID. Close *engine with
+ * NULL for the default. LOCKED, IO, NO_SPACE, CORRUPT, FORMAT, INVALID; NO_KEY: a crash left encrypted
+ * records to be recovered. Close *engine with
  * mr_engine_close().
  */
 mr_status mr_engine_open(mr_engine **engine, const char *directory,
@@ -222,6 +225,16 @@ mr_status mr_stream_delete(mr_engine *engine, const char *stream, mr_error *erro
 /* 24..8760 hours. What a shorter retention has hidden a longer one does not bring back. */
 mr_status mr_stream_retain(mr_engine *engine, const char *stream, uint32_t hours, mr_error *error);
 
+/*
+ * From now on what is put is encrypted on the disk (AES-256-GCM), or is not any more; what is there
+ * stays as it is, and is read as ever. Data keys of the stream's own are wrapped by the first master
+ * key of config.key_file, which is made if it is missing: keep a copy of it, apart from the data.
+ * Called again it reads that file anew, and what comes gets new data keys (rotation). A put or a read
+ * that lacks its key fails with NO_KEY, which says what to do; nothing is lost by it, and all else goes
+ * on. NOT_FOUND; NO_KEY: the file can be read by others, is damaged, or cannot be made.
+ */
+mr_status mr_stream_encrypt(mr_engine *engine, const char *stream, bool is_on, mr_error *error);
+
 struct mr_stream_info {
     char name[MR_NAME_BYTES_MAX + 1];
     uint32_t id; /* never reused in a directory */
@@ -230,6 +243,7 @@ struct mr_stream_info {
     uint32_t shard_count, open_shard_count; /* shard_count: open, or closed and retained */
     uint64_t record_count, record_bytes;    /* ever put */
     uint64_t segment_count, segment_raw_bytes, segment_stored_bytes;
+    bool is_encrypted; /* what is put now */
 };
 /* NOT_FOUND. */
 mr_status mr_stream_describe(mr_engine *engine, const char *stream, struct mr_stream_info *info,
@@ -298,7 +312,7 @@ typedef struct mr_put_result {
  * records are stored even where others are refused: MR_OK means that results[] is filled, look at
  * each status. Stored together or not at all after a crash. NOT_FOUND, LIMIT (the batch is over
  * MR_BATCH_BYTES_MAX), NO_SPACE and BUSY (nothing was stored: the disk is full, or did not keep up
- * for 30 s), IO (refused, or its write failed: of the latter the next opening may find all or nothing).
+ * for 30 s), NO_KEY (the stream's key is not at hand), IO (refused, or its write failed: of the latter the next opening may find all or nothing).
  */
 mr_status mr_put_records(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
                          mr_put_result *results, mr_error *error);
@@ -386,7 +400,8 @@ mr_status mr_reader_open(mr_reader **reader, mr_engine *engine, const char *stre
  * Returns records in sequence order, at most record_count_max (1..10000), waiting up to wait_ms for
  * the first. It returns what it has at hand: fewer than asked does not mean the end. Records that
  * retention has hidden are skipped. Only durable records are seen. CLOSED when the stream was
- * deleted, CORRUPT names the file and place of a damaged block: the next call goes on behind it.
+ * deleted, CORRUPT names the file and place of a damaged block: the next call goes on behind it;
+ * NO_KEY: the records are encrypted, the next call tries again.
  */
 mr_status mr_reader_next(mr_reader *reader, size_t record_count_max, uint32_t wait_ms,
                          mr_batch *batch, mr_error *error);

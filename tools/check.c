@@ -81,8 +81,8 @@ static mr_status verify(struct mr_cli *cli, struct check *check,
     mr_status status;
 
     do
-        status = mr_log_verify(mr_fs_posix(), cli->directory, report, show_progress, check, totals,
-                               &cli->error);
+        status = mr_log_verify(mr_fs_posix(), cli->directory, NULL, report, show_progress, check,
+                               totals, &cli->error);
     while (status && mr_cli_waits(cli));
     mr_progress_hide();
     if (!status)

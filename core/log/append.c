@@ -16,6 +16,7 @@ void mr_group_reset(struct mr_group *group)
     group->first = NULL;
     group->last = &group->first;
     group->waiter_count = 0;
+    group->is_encrypted = false;
     group->status = MR_OK;
     group->next = NULL;
 }
@@ -36,6 +37,8 @@ static uint64_t bytes_of(const struct mr_log_append *append)
 {
     uint64_t bytes = append->entry.size ? JOURNAL_ENTRY_BYTES_MAX + append->entry.size : 0;
 
+    if (append->key_id)
+        bytes += ENVELOPE_BYTES;
     for (size_t i = 0; i < append->run_count; i++)
         bytes += JOURNAL_ENTRY_BYTES_MAX + append->runs[i].frames.size;
     return bytes;
@@ -46,6 +49,8 @@ static bool has_room(struct mr_log *log, uint64_t bytes)
     const struct mr_group *group = log->open;
     uint64_t good = GROUP_BYTES_GOOD;
 
+    if (group->is_encrypted)
+        bytes += ENVELOPE_BYTES;
     if (good > log->journal.ring_bytes / 8)
         good = log->journal.ring_bytes / 8;
     if (group->first && group->used + bytes > good)
@@ -133,7 +138,7 @@ static uint8_t *write_entries(struct mr_log *log, struct mr_log_append *append, 
 
         run->first_number = number;
         number += run->record_count;
-        *out++ = JOURNAL_RUN;
+        *out++ = append->key_id ? JOURNAL_ENCRYPTED_RUN : JOURNAL_RUN;
         out = mr_varint_write(out, later_ms);
         out = mr_varint_write(out, run->log);
         out = mr_varint_write(out, run->record_count);
@@ -158,6 +163,8 @@ mr_status mr_log_append(struct mr_log *log, struct mr_log_append *append, uint32
     append->status = append->entry_status = MR_OK;
     append->next = NULL;
     atomic_store_explicit(&append->is_done, 0, memory_order_relaxed);
+    if (append->key_id && (status = mr_log_need_key(log, append->key_id, error)))
+        return status;
     now_ms = log->clock->wall_ms(log->clock);
     pthread_mutex_lock(&log->sequencer);
     status = wait_for_room(log, bytes, wait_ms, error);
@@ -176,6 +183,7 @@ mr_status mr_log_append(struct mr_log *log, struct mr_log_append *append, uint32
     group->used = (uint32_t)(write_entries(log, append, group->bytes + group->used,
                                            (uint64_t)(append->at_ms - group->header.first_ms)) -
                              group->bytes);
+    group->is_encrypted |= append->key_id != 0;
     *group->last = append;
     group->last = &append->next;
     group->waiter_count += !append->done;

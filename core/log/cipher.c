@@ -100,13 +100,13 @@ static void nonce_of(uint8_t nonce[NONCE_BYTES], const uint8_t *envelope)
     memset(nonce + 8, 0, NONCE_BYTES - 8);
 }
 
-mr_status mr_data_key_new(struct mr_data_key **out, struct mr_keys *keys, uint64_t master,
+mr_status mr_data_key_new(struct mr_data_key **out, struct mr_key_file *keys, uint64_t master,
                           mr_error *error)
 {
     struct mr_master_key wrapping;
     struct mr_data_key *key;
     struct mr_cipher *cipher;
-    mr_status status = mr_keys_find(keys, master, &wrapping, error);
+    mr_status status = mr_key_file_find(keys, master, &wrapping, error);
 
     if (status)
         return status;
@@ -144,8 +144,8 @@ void mr_encrypt(struct mr_cipher *cipher, struct mr_data_key *key, mr_bytes plac
     encrypt(cipher, key->secret, nonce, &seen, plain, out + ENVELOPE_BYTES, out + TAG_AT);
 }
 
-mr_status mr_decrypt(struct mr_cipher *cipher, struct mr_keys *keys, mr_bytes place, uint8_t *bytes,
-                     size_t size, mr_bytes *plain, mr_error *error)
+mr_status mr_decrypt(struct mr_cipher *cipher, struct mr_key_file *keys, mr_bytes place,
+                     uint8_t *bytes, size_t size, mr_bytes *plain, mr_error *error)
 {
     const struct seen seen = {{bytes, TAG_AT}, place};
     uint8_t secret[KEY_BYTES], nonce[NONCE_BYTES];
@@ -155,7 +155,7 @@ mr_status mr_decrypt(struct mr_cipher *cipher, struct mr_keys *keys, mr_bytes pl
 
     if (size < ENVELOPE_BYTES)
         return mr_fail(error, MR_CORRUPT, "an envelope of %zu bytes is cut", size);
-    status = mr_keys_find(keys, mr_load64(bytes), &wrapping, error);
+    status = mr_key_file_find(keys, mr_load64(bytes), &wrapping, error);
     if (status)
         return status;
     *plain = (mr_bytes){bytes + ENVELOPE_BYTES, size - ENVELOPE_BYTES};

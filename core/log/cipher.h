@@ -2,7 +2,7 @@
  * cipher.h - encryption at rest: AES-256-GCM under data keys, which travel with what they encrypt.
  *
  *     offset  size  field of an envelope, before the encrypted bytes
- *          0     8  id of the master key (keys.h)
+ *          0     8  id of the master key (key_file.h)
  *          8    12  nonce of the wrapping, random
  *         20    32  the data key, encrypted under the master key
  *         52    16  tag of that
@@ -23,7 +23,7 @@
 #ifndef MR_LOG_CIPHER_H
 #define MR_LOG_CIPHER_H
 
-#include "log/keys.h"
+#include "log/key_file.h"
 
 #define ENVELOPE_BYTES 92u
 
@@ -31,7 +31,7 @@
 struct mr_data_key;
 
 /* Wrapped by the master key of this id. NO_KEY. */
-mr_status mr_data_key_new(struct mr_data_key **key, struct mr_keys *keys, uint64_t master,
+mr_status mr_data_key_new(struct mr_data_key **key, struct mr_key_file *keys, uint64_t master,
                           mr_error *error);
 void mr_data_key_free(struct mr_data_key *key); /* wipes it; NULL is allowed */
 
@@ -46,7 +46,7 @@ void mr_encrypt(struct mr_cipher *cipher, struct mr_data_key *key, mr_bytes plac
 
 /* Decrypts what mr_encrypt() wrote, where it lies. CORRUPT: something was changed, or it is of another
  * place; *plain is garbage then. NO_KEY. */
-mr_status mr_decrypt(struct mr_cipher *cipher, struct mr_keys *keys, mr_bytes place, uint8_t *bytes,
-                     size_t size, mr_bytes *plain, mr_error *error);
+mr_status mr_decrypt(struct mr_cipher *cipher, struct mr_key_file *keys, mr_bytes place,
+                     uint8_t *bytes, size_t size, mr_bytes *plain, mr_error *error);
 
 #endif

@@ -4,9 +4,10 @@
  */
 #include "log/inside.h"
 
-static mr_status write_and_sync(struct mr_log *log, const struct mr_group *group, mr_error *error)
+static mr_status write_and_sync(struct mr_log *log, const uint8_t *bytes,
+                                const struct mr_group_header *header, mr_error *error)
 {
-    mr_status status = mr_journal_write(&log->journal, group->bytes, &group->header, error);
+    mr_status status = mr_journal_write(&log->journal, bytes, header, error);
 
     if (status || log->config.sync == MR_SYNC_INTERVAL)
         return status;
@@ -36,6 +37,9 @@ static struct mr_group *take_open(struct mr_log *log)
     group->header.previous_hash = log->previous_hash;
     group->header.number_count = log->next_number - group->header.first_number;
     group->header.payload_bytes = group->used - GROUP_HEADER_BYTES;
+    group->header.is_encrypted = group->is_encrypted;
+    if (group->is_encrypted)
+        group->header.payload_bytes += ENVELOPE_BYTES;
     group->status = log->failed;
     group->error = log->failure;
     if (!log->failed)
@@ -56,11 +60,12 @@ bool mr_log_commit(struct mr_log *log)
         return false;
 
     if (!group->status) {
-        uint64_t hash = mr_journal_seal(&log->journal, group->bytes, &group->header);
+        uint8_t *bytes = group->is_encrypted ? mr_log_encrypt_group(log, group) : group->bytes;
 
-        group->status = write_and_sync(log, group, &group->error);
+        group->hash = mr_journal_seal(&log->journal, bytes, &group->header);
+        group->status = write_and_sync(log, bytes, &group->header, &group->error);
         if (!group->status)
-            log->previous_hash = hash;
+            log->previous_hash = group->hash;
         else
             mr_log_fail(log, group->status, &group->error);
     }

@@ -75,7 +75,7 @@ static void take_codec(struct mr_log_cursor *cursor)
         cursor->codec = log->codecs[--log->codec_count];
     pthread_mutex_unlock(&log->codecs_lock);
     if (!cursor->codec)
-        cursor->codec = mr_codec_new();
+        cursor->codec = mr_codec_new(log->keys);
 }
 
 static void give_codec(struct mr_log_cursor *cursor)
@@ -232,6 +232,16 @@ static mr_status damaged(struct mr_log_cursor *cursor, mr_error *error)
                    " of log %" PRIu32 " cannot be read; reading can go on behind them",
                    cursor->path, cursor->place.offset, block->first_number, block->last_number,
                    block->log);
+}
+
+/* Stays where it is: nothing is skipped that a key will show. */
+static mr_status locked(struct mr_log_cursor *cursor, const mr_error *reason, mr_error *error)
+{
+    const struct mr_block *block = &cursor->place.block;
+
+    leave_source(cursor);
+    return mr_fail(error, MR_NO_KEY, "records %" PRIu64 " to %" PRIu64 " are encrypted: %.180s",
+                   block->first_number, block->last_number, reason->message);
 }
 
 /* Fills records[*count..count_max) from the source, as far as it goes. */
@@ -511,6 +521,7 @@ static mr_status enter_block(struct mr_log_cursor *cursor, mr_error *error)
     struct mr_block_place *place = &cursor->place;
     size_t size = BLOCK_HEADER_BYTES + (size_t)place->block.stored_bytes, got;
     struct mr_block block;
+    mr_error own;
     mr_bytes runs;
     mr_status status;
 
@@ -527,10 +538,19 @@ static mr_status enter_block(struct mr_log_cursor *cursor, mr_error *error)
     take_codec(cursor);
     if (block.is_compressed)
         mr_scratch(&cursor->raw, &cursor->raw_capacity, block.raw_bytes);
-    if (!mr_block_read(cursor->codec, &block, cursor->stored,
-                       mr_segment_seed(cursor->log->directory_id, cursor->segment, place->offset),
-                       cursor->raw, &runs))
+    status =
+        mr_block_read(cursor->codec, &block, cursor->stored,
+                      mr_segment_seed(cursor->log->directory_id, cursor->segment, place->offset),
+                      cursor->raw, &runs, &own);
+    if (status == MR_NO_KEY)
+        return locked(cursor, &own, error);
+    if (status == MR_CORRUPT)
         return damaged(cursor, error);
+    if (status) {
+        if (error)
+            *error = own;
+        return status;
+    }
     place->block = block;
     cursor->is_in_block = true;
     cursor->runs = mr_scan_of(runs);

@@ -81,6 +81,8 @@ struct block_job {
 struct flush {
     struct block_job jobs[FLUSH_BLOCKS_MAX];
     uint32_t job_count;
+    bool is_encrypted; /* some block is */
+    struct mr_data_key *key;
     enum mr_codec_effort effort;
     uint32_t padding; /* before the first block (G3) */
     size_t out_size;  /* of all its blocks */
@@ -102,6 +104,8 @@ static void gather(struct flush *flush, struct mr_tail *tail)
         block->log = tail->id;
         block->first_number = chunk->first_number;
         block->first_ms = chunk->first_ms;
+        block->is_encrypted = chunk->is_encrypted;
+        flush->is_encrypted |= chunk->is_encrypted;
         do {
             mr_chunk_hold(chunk);
             job->chunk_count++;
@@ -209,9 +213,10 @@ static mr_status write_blocks(struct mr_log *log, struct flush *flush, struct mr
                 piece + mr_block_bytes_max(job->place.block.raw_bytes));
         out = log->flush_out + piece;
         runs = runs_of(log, job, out + BLOCK_HEADER_BYTES);
-        size =
-            mr_block_write(log->codec, log->effort, &job->place.block, runs,
-                           mr_segment_seed(log->directory_id, segment->id, job->place.offset), out);
+        size = mr_block_write(
+            log->codec, log->effort, job->place.block.is_encrypted ? flush->key : NULL,
+            &job->place.block, runs,
+            mr_segment_seed(log->directory_id, segment->id, job->place.offset), out);
         piece += size;
         flush->out_size += size;
         if ((i + 1) % PIECE_BLOCKS != 0 && i + 1 < flush->job_count)
@@ -425,6 +430,8 @@ static mr_status flush_store(struct mr_log *log, struct mr_store *store, struct 
     if (status || !segment)
         return status;
     flush->padding = padding_of(log, segment);
+    if (flush->is_encrypted && (status = mr_log_store_key(log, store, &flush->key, error)))
+        return status;
     status = write_blocks(log, flush, segment, error);
     atomic_store(&log->flushed_ns, log->clock->monotonic_ns(log->clock));
     if (status) {
@@ -453,6 +460,7 @@ bool mr_log_flush(struct mr_log *log)
     }
     flush = mr_alloc(sizeof *flush);
     flush->job_count = 0;
+    flush->is_encrypted = false;
     flush->out_size = 0;
     for (struct mr_tail *tail = tails; tail; tail = tail->ready_next)
         gather(flush, tail);

@@ -48,6 +48,7 @@ bool mr_run_read(struct mr_scan *scan, struct mr_run_base *base, struct mr_run *
 
     if (scan->failed || scan->at == scan->end)
         return false;
+    run->is_encrypted = false;
     run->record_count = mr_scan_varint(scan);
     gap = mr_scan_varint(scan);
     later_ms = mr_scan_varint(scan);

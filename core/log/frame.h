@@ -36,6 +36,7 @@ struct mr_run {
     uint64_t record_count, first_number;
     int64_t at_ms;
     mr_bytes frames;
+    bool is_encrypted; /* its blocks are to be; not in the run's bytes */
 };
 
 /* Writes a run's header (at most RUN_HEADER_BYTES_MAX) and moves base behind the run. */

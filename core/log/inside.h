@@ -9,6 +9,7 @@
  *     tail->lock    one tail's chunks and places
  *     cache_lock    the order of flushed chunks
  *     bell_lock     watchers
+ *     keys_lock     data keys
  */
 #ifndef MR_LOG_INSIDE_H
 #define MR_LOG_INSIDE_H
@@ -41,6 +42,8 @@ struct mr_group {
     struct mr_group_header header;
     struct mr_log_append *first, **last; /* in order */
     uint32_t waiter_count;
+    bool is_encrypted; /* something in it is: then the group is, as a whole */
+    uint64_t hash;     /* once written */
     mr_status status;
     mr_error error;
 };
@@ -57,6 +60,8 @@ struct mr_store {
     int64_t roll_ms;          /* a segment is sealed when its records span that much */
     bool is_new;              /* its folder has not been made in this life */
     struct mr_tail *ready;    /* tails with complete blocks */
+    uint64_t key_id;          /* as mr_log_encrypt() said. Lock: keys_lock, as of the next */
+    struct mr_data_key *key;  /* for its encrypted blocks; NULL: to be made. The log's */
 };
 
 /* A segment's file to be removed once no checkpoint names it. */
@@ -133,6 +138,16 @@ struct mr_log {
     uint32_t next_segment;
     struct mr_doomed *doomed;
 
+    /* encryption */
+    struct mr_key_file *keys;
+    pthread_mutex_t keys_lock;
+    struct mr_data_key **data_keys; /* all that were made, until the end */
+    size_t data_key_count, data_key_capacity;
+    _Atomic(struct mr_data_key *) journal_key; /* NULL: nothing encrypted was appended yet */
+    _Atomic uint64_t ready_key_id; /* the master key that was there when last looked for; 0: none */
+    struct mr_cipher *cipher;      /* the committer's, and that of recovery */
+    uint8_t *encrypted;            /* the committer's, of GROUP_BYTES_MAX; NULL: not needed yet */
+
     /* checkpoint */
     pthread_mutex_t checkpointing;
 
@@ -177,6 +192,19 @@ bool mr_log_has_failed(struct mr_log *log);
 /* Sets one of the log's hitches: puts that find no room say why. */
 void mr_log_set_hitch(struct mr_log *log, struct mr_hitch *hitch, mr_status status,
                       const mr_error *error);
+
+/* ---- encrypt.c ---- */
+/* What is wrapped by this master key can be encrypted from now on. NO_KEY. */
+mr_status mr_log_need_key(struct mr_log *log, uint64_t key_id, mr_error *error);
+/* The data key for blocks of the stream. NO_KEY. */
+mr_status mr_log_store_key(struct mr_log *log, struct mr_store *store, struct mr_data_key **key,
+                           mr_error *error);
+/* The group's bytes as they are to be written, not sealed yet; valid until the next call. */
+uint8_t *mr_log_encrypt_group(struct mr_log *log, const struct mr_group *group);
+/* The payload of a group that was read, decrypted in place if it is encrypted. CORRUPT, NO_KEY. */
+mr_status mr_log_open_group(struct mr_log *log, const struct mr_group_header *header,
+                            uint8_t *group, mr_bytes *payload, mr_error *error);
+void mr_log_forget_keys(struct mr_log *log); /* at closing */
 
 /* ---- append.c ---- */
 void mr_group_reset(struct mr_group *group);

@@ -63,14 +63,8 @@ static XXH128_hash_t hash_of(const struct mr_journal *journal, const uint8_t *gr
     return XXH3_128bits_withSeed(group + 16, (size_t)bytes - 16, journal->seed);
 }
 
-uint64_t mr_journal_seal(const struct mr_journal *journal, uint8_t *group,
-                         const struct mr_group_header *header)
+static void write_header(uint8_t *group, const struct mr_group_header *header)
 {
-    uint64_t used = GROUP_HEADER_BYTES + (uint64_t)header->payload_bytes;
-    uint64_t bytes = mr_group_bytes(header->payload_bytes);
-    XXH128_hash_t hash;
-
-    memset(group + used, 0, (size_t)(bytes - used));
     memset(group, 0, GROUP_HEADER_BYTES);
     mr_store32(group + 16, GROUP_MAGIC);
     mr_store32(group + 20, header->epoch);
@@ -81,6 +75,51 @@ uint64_t mr_journal_seal(const struct mr_journal *journal, uint8_t *group,
     mr_store64(group + 56, header->number_count);
     mr_store64(group + 64, (uint64_t)header->first_ms);
     mr_store32(group + 72, header->payload_bytes);
+    mr_store32(group + 76, header->is_encrypted);
+}
+
+/* K4: the directory's id and all of the header but its checksum. */
+struct place {
+    uint8_t bytes[8 + GROUP_HEADER_BYTES - 16];
+};
+
+static mr_bytes place_of(struct place *place, const struct mr_journal *journal,
+                         const uint8_t *group)
+{
+    mr_store64(place->bytes, journal->seed);
+    memcpy(place->bytes + 8, group + 16, GROUP_HEADER_BYTES - 16);
+    return (mr_bytes){place->bytes, sizeof place->bytes};
+}
+
+void mr_journal_encrypt(const struct mr_journal *journal, struct mr_cipher *cipher,
+                        struct mr_data_key *key, const struct mr_group_header *header,
+                        mr_bytes payload, uint8_t *group)
+{
+    struct place place;
+
+    write_header(group, header);
+    mr_encrypt(cipher, key, place_of(&place, journal, group), payload, group + GROUP_HEADER_BYTES);
+}
+
+mr_status mr_journal_decrypt(const struct mr_journal *journal, struct mr_cipher *cipher,
+                             struct mr_key_file *keys, const struct mr_group_header *header,
+                             uint8_t *group, mr_bytes *payload, mr_error *error)
+{
+    struct place place;
+
+    return mr_decrypt(cipher, keys, place_of(&place, journal, group), group + GROUP_HEADER_BYTES,
+                      header->payload_bytes, payload, error);
+}
+
+uint64_t mr_journal_seal(const struct mr_journal *journal, uint8_t *group,
+                         const struct mr_group_header *header)
+{
+    uint64_t used = GROUP_HEADER_BYTES + (uint64_t)header->payload_bytes;
+    uint64_t bytes = mr_group_bytes(header->payload_bytes);
+    XXH128_hash_t hash;
+
+    memset(group + used, 0, (size_t)(bytes - used));
+    write_header(group, header);
     hash = hash_of(journal, group, bytes);
     mr_store64(group, hash.low64);
     mr_store64(group + 8, hash.high64);
@@ -131,6 +170,7 @@ static bool read_header(const struct mr_journal *journal, const uint8_t *page, u
         .number_count = mr_load64(page + 56),
         .first_ms = (int64_t)mr_load64(page + 64),
         .payload_bytes = mr_load32(page + 72),
+        .is_encrypted = mr_load32(page + 76) == 1,
     };
     return mr_load32(page + 16) == GROUP_MAGIC && header->lsn == lsn &&
            header->payload_bytes <= GROUP_BYTES_MAX - JOURNAL_PAGE_BYTES &&

@@ -12,10 +12,12 @@
  *         56     8  number_count
  *         64     8  first_ms: entry times count from it
  *         72     4  payload_bytes
- *         76    20  0
- *         96        entries, then zeros up to a multiple of 4096
+ *         76     4  1 if the payload is encrypted, else 0
+ *         80    16  0
+ *         96        payload: entries, then zeros up to a multiple of 4096. If encrypted: an envelope
+ *                   (cipher.h), whose place is the directory's id and the header, then those
  *
- *     entry   1       1 run, 2 owner's entry
+ *     entry   1       1 run, 2 owner's entry, 3 run whose blocks are to be encrypted, too
  *             varint  ms since first_ms
  *       run:  varint  log
  *             varint  record_count
@@ -35,13 +37,14 @@
 #ifndef MR_LOG_JOURNAL_H
 #define MR_LOG_JOURNAL_H
 
+#include "log/cipher.h"
 #include "log/log.h"
 
 #define JOURNAL_PAGE_BYTES 4096u
 #define GROUP_HEADER_BYTES 96u
 #define GROUP_BYTES_MAX ((MR_BATCH_BYTES_MAX) + (4u << 20))
 
-enum mr_journal_entry { JOURNAL_RUN = 1, JOURNAL_OWNER = 2 };
+enum mr_journal_entry { JOURNAL_RUN = 1, JOURNAL_OWNER = 2, JOURNAL_ENCRYPTED_RUN = 3 };
 #define JOURNAL_ENTRY_BYTES_MAX (1 + 5 * MR_VARINT_BYTES_MAX) /* besides frames or bytes */
 
 struct mr_journal {
@@ -56,6 +59,7 @@ struct mr_group_header {
     uint64_t lsn, durable_lsn, previous_hash, first_number, number_count;
     int64_t first_ms;
     uint32_t epoch, payload_bytes;
+    bool is_encrypted; /* then payload_bytes counts the envelope, too */
 };
 
 static inline uint64_t mr_group_bytes(uint64_t payload_bytes)
@@ -69,6 +73,16 @@ mr_status mr_journal_open(struct mr_journal *journal, struct mr_fs *fs, const ch
                           uint64_t ring_bytes, uint64_t seed, bool direct, bool prewrite,
                           mr_error *error);
 void mr_journal_close(struct mr_journal *journal);
+
+/* Writes header, envelope and the encrypted payload to group: then it is to be sealed as any other. */
+void mr_journal_encrypt(const struct mr_journal *journal, struct mr_cipher *cipher,
+                        struct mr_data_key *key, const struct mr_group_header *header,
+                        mr_bytes payload, uint8_t *group);
+
+/* Decrypts a group that was read, in place. CORRUPT, NO_KEY. */
+mr_status mr_journal_decrypt(const struct mr_journal *journal, struct mr_cipher *cipher,
+                             struct mr_key_file *keys, const struct mr_group_header *header,
+                             uint8_t *group, mr_bytes *payload, mr_error *error);
 
 /* Fills the header and padding around a payload that lies at group + GROUP_HEADER_BYTES; returns the
  * group's hash. */

@@ -370,9 +370,11 @@ static struct mr_log *new_log(const struct mr_log_config *config)
     pthread_mutex_init(&log->bell_lock, NULL);
     mr_condition_init(&log->bell_idle);
     pthread_mutex_init(&log->codecs_lock, NULL);
+    pthread_mutex_init(&log->keys_lock, NULL);
     log->queue_last = &log->queue_first;
     log->ready_last = &log->ready_first;
-    log->codec = mr_codec_new();
+    log->keys = mr_key_file_new(log->fs, config->key_file);
+    log->codec = mr_codec_new(log->keys);
     for (unsigned i = 0; i < GROUP_COUNT; i++) {
         struct mr_group *group = &log->groups[i];
 
@@ -415,6 +417,7 @@ static void free_log(struct mr_log *log)
     for (uint32_t i = 0; i < log->codec_count; i++)
         mr_codec_free(log->codecs[i]);
     mr_codec_free(log->codec);
+    mr_log_forget_keys(log);
     mr_free(log->flush_raw);
     mr_free(log->flush_out);
     log->fs->close(log->lock_file);
@@ -430,6 +433,7 @@ static void free_log(struct mr_log *log)
     pthread_mutex_destroy(&log->bell_lock);
     pthread_cond_destroy(&log->bell_idle);
     pthread_mutex_destroy(&log->codecs_lock);
+    pthread_mutex_destroy(&log->keys_lock);
     mr_free(log);
 }
 

@@ -61,6 +61,7 @@ struct mr_log_config {
     struct mr_fs *fs;
     struct mr_clock *clock;
     const char *directory;
+    const char *key_file; /* NULL: mr_key_file_new()'s default */
     struct mr_log_owner owner;
     mr_sync sync;
     uint32_t sync_interval_ms;
@@ -76,7 +77,7 @@ struct mr_log_config {
     void *diag_context;
 };
 
-/* LOCKED, IO, NO_SPACE, CORRUPT, FORMAT. */
+/* LOCKED, IO, NO_SPACE, CORRUPT, FORMAT; NO_KEY: what is to be recovered is encrypted. */
 mr_status mr_log_open(struct mr_log **log, const struct mr_log_config *config, mr_error *error);
 /* Publishes and flushes all, checkpoints, and gives the journal's disk space back. No cursor may be
  * open and no append waiting. After mr_log_step(ABANDON) nothing is written. NULL is allowed. */
@@ -88,6 +89,16 @@ void mr_log_add(struct mr_log *log, mr_log_id id, uint32_t stream);
 /* Forgets one log (its records are gone) / all logs of a stream, and its segments. From apply(). */
 void mr_log_drop(struct mr_log *log, mr_log_id id);
 void mr_log_drop_stream(struct mr_log *log, uint32_t stream);
+
+/* ---- encryption --------------------------------------------------------------------------- */
+
+/* The master key for what is to be encrypted from now on: the first of the key file, which is read anew
+ * and made if it is missing. NO_KEY, BUSY, IO, NO_SPACE. */
+mr_status mr_log_first_key(struct mr_log *log, uint64_t *key_id, mr_error *error);
+
+/* What the stream's encrypted appends are to be wrapped by from now on, in new data keys; 0: there are
+ * none to come. From restore() and apply() only. */
+void mr_log_encrypt(struct mr_log *log, uint32_t stream, uint64_t key_id);
 
 /* ---- append ------------------------------------------------------------------------------- */
 
@@ -111,7 +122,8 @@ struct mr_log_run {
 struct mr_log_append {
     struct mr_log_run *runs; /* copied by mr_log_append(), but for first_number of no use after */
     size_t run_count;
-    mr_bytes entry; /* size 0: none. It comes before the runs */
+    mr_bytes entry;  /* size 0: none. It comes before the runs */
+    uint64_t key_id; /* 0: not encrypted; else as mr_log_encrypt() says for the runs' stream */
 
     /* Called once, when the append is durable and readable or has failed (status). In the order of
      * appends. From the publishing thread: be short. NULL: somebody waits with mr_log_wait(). */
@@ -132,7 +144,7 @@ struct mr_log_append {
 };
 
 /* Queues the append; its numbers and time are set on return. Waits up to wait_ms for room in the
- * journal and in memory. BUSY, NO_SPACE, IO: then nothing is queued and done() is not called. */
+ * journal and in memory. BUSY, NO_SPACE, IO, NO_KEY: then nothing is queued and done() is not called. */
 mr_status mr_log_append(struct mr_log *log, struct mr_log_append *append, uint32_t wait_ms,
                         mr_error *error);
 
@@ -165,7 +177,8 @@ struct mr_log_records {
 
 /* At most count_max records from one block, skipping those that arrived before horizon_ms. Never
  * waits. count 0 with at_tip: nothing new. CLOSED: the log was dropped. CORRUPT: names the file and
- * place; the next call goes on behind the damage. */
+ * place; the next call goes on behind the damage. NO_KEY: they are encrypted; the next call tries
+ * again. */
 mr_status mr_log_cursor_next(struct mr_log_cursor *cursor, size_t count_max, int64_t horizon_ms,
                              struct mr_log_records *records, mr_error *error);
 uint64_t mr_log_cursor_number(
@@ -245,12 +258,13 @@ struct mr_log_finding {
 };
 struct mr_log_verify_totals {
     uint64_t file_count, byte_count, block_count, record_count, group_count, damage_count;
+    uint64_t locked_block_count; /* their checksums are good, and their keys are not at hand */
 };
 /* Reads every file of a directory that nobody has open and checks every checksum and promise (L5).
  * report is called for each finding. The status is OK when the reading itself went well: look at
  * totals->damage_count. LOCKED, NOT_FOUND, FORMAT, IO. progress (may be NULL) gets bytes done of
  * all. */
-mr_status mr_log_verify(struct mr_fs *fs, const char *directory,
+mr_status mr_log_verify(struct mr_fs *fs, const char *directory, const char *key_file,
                         void (*report)(void *context, const struct mr_log_finding *finding),
                         void (*progress)(void *context, uint64_t done, uint64_t all), void *context,
                         struct mr_log_verify_totals *totals, mr_error *error);

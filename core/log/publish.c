@@ -81,10 +81,12 @@ mr_status mr_log_publish_group(struct mr_log *log, const struct mr_group_header 
         at_ms = header->first_ms + (int64_t)later_ms;
         if (log->is_recovering && at_ms > log->last_ms)
             log->last_ms = at_ms; /* what comes next arrives no earlier */
-        if (type == JOURNAL_RUN) {
+        if (type == JOURNAL_RUN || type == JOURNAL_ENCRYPTED_RUN) {
             uint64_t id = mr_scan_varint(&scan);
-            struct mr_run run = {
-                .record_count = mr_scan_varint(&scan), .first_number = number, .at_ms = at_ms};
+            struct mr_run run = {.record_count = mr_scan_varint(&scan),
+                                 .first_number = number,
+                                 .at_ms = at_ms,
+                                 .is_encrypted = type == JOURNAL_ENCRYPTED_RUN};
             uint64_t record_bytes = mr_scan_varint(&scan);
 
             run.frames = mr_scan_string(&scan);
@@ -186,14 +188,14 @@ bool mr_log_publish(struct mr_log *log)
     }
     pthread_mutex_unlock(&log->sequencer);
     if (group && !group->status) {
-        mr_bytes payload = {group->bytes + GROUP_HEADER_BYTES, group->header.payload_bytes};
+        mr_bytes payload = {group->bytes + GROUP_HEADER_BYTES, group->used - GROUP_HEADER_BYTES};
 
         group->status =
             mr_log_publish_group(log, &group->header, payload, group->first, &group->error);
         if (group->status)
             mr_log_fail(log, group->status, &group->error);
         log->published.at = group->header.lsn + mr_group_bytes(group->header.payload_bytes);
-        log->published.previous_hash = mr_load64(group->bytes);
+        log->published.previous_hash = group->hash;
         log->published_number = group->header.first_number + group->header.number_count;
     }
     pthread_mutex_unlock(&log->publishing);

@@ -364,11 +364,18 @@ static bool follows(const struct mr_log *log, const struct mr_group_header *head
 }
 
 static mr_status take_group(struct mr_log *log, const struct mr_group_header *header, uint64_t hash,
-                            const uint8_t *group, mr_error *error)
+                            uint8_t *group, mr_error *error)
 {
-    mr_bytes payload = {group + GROUP_HEADER_BYTES, header->payload_bytes};
-    mr_status status = mr_log_publish_group(log, header, payload, NULL, error);
+    mr_bytes payload;
+    mr_status status = mr_log_open_group(log, header, group, &payload, error);
 
+    if (status == MR_CORRUPT && log->config.salvage) {
+        mr_log_diag(log, "event=salvage lost_numbers=%" PRIu64 "..%" PRIu64, header->first_number,
+                    header->first_number + header->number_count - 1);
+        status = MR_OK;
+    } else if (!status) {
+        status = mr_log_publish_group(log, header, payload, NULL, error);
+    }
     if (status)
         return status;
     if (header->epoch > log->epoch)

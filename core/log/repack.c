@@ -18,6 +18,7 @@ struct repack {
     struct mr_segment old, made;
     struct mr_file *from;
     struct mr_codec *codec;
+    struct mr_data_key *key; /* for encrypted blocks; NULL: none was seen yet */
     struct mr_block_place *places;
     size_t place_count, place_capacity;
     uint8_t *stored, *raw, *out;
@@ -49,14 +50,20 @@ static mr_status copy_block(struct repack *repack, const struct mr_block *old, u
     status = log->fs->read(repack->from, repack->stored, size, offset, &got, error);
     if (status)
         return status;
-    if (got < size || !mr_block_read(repack->codec, old, repack->stored,
-                                     mr_segment_seed(log->directory_id, repack->old.id, offset),
-                                     repack->raw, &runs))
+    status = got < size ? MR_CORRUPT
+                        : mr_block_read(repack->codec, old, repack->stored,
+                                        mr_segment_seed(log->directory_id, repack->old.id, offset),
+                                        repack->raw, &runs, error);
+    if (status == MR_CORRUPT)
         return mr_fail(error, MR_CORRUPT, "a block is damaged");
+    if (!status && old->is_encrypted && !repack->key)
+        status = mr_log_store_key(log, repack->store, &repack->key, error);
+    if (status)
+        return status;
     mr_scratch(&repack->out, &repack->out_capacity, mr_block_bytes_max(runs.size));
-    size = mr_block_write(repack->codec, MR_CODEC_SMALL, &place.block, runs,
-                          mr_segment_seed(log->directory_id, repack->made.id, place.offset),
-                          repack->out);
+    size = mr_block_write(
+        repack->codec, MR_CODEC_SMALL, old->is_encrypted ? repack->key : NULL, &place.block, runs,
+        mr_segment_seed(log->directory_id, repack->made.id, place.offset), repack->out);
     status = log->fs->write(repack->made.file, repack->out, size, place.offset, error);
     if (status)
         return status;
@@ -175,7 +182,7 @@ static mr_status repack_segment(struct repack *repack, mr_error *error)
     struct mr_log *log = repack->log;
     mr_status status;
 
-    repack->codec = mr_codec_new();
+    repack->codec = mr_codec_new(log->keys);
     status = make(repack, error);
     if (!status) {
         take_place(repack);

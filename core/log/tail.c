@@ -90,9 +90,10 @@ void mr_tail_append(struct mr_tail *tail, const struct mr_run *run, uint32_t rec
     uint8_t *out;
 
     *growth = (struct mr_tail_growth){0};
-    /* A block's times are kept as 32-bit differences. */
-    if (tail->block_bytes > 0 && (tail->block_bytes + needed > BLOCK_RAW_BYTES_GOOD ||
-                                  run->at_ms - tail->end.at_ms > INT32_MAX / 2))
+    /* A block's times are kept as 32-bit differences; it is encrypted as a whole. */
+    if (tail->block_bytes > 0 &&
+        (tail->block_bytes + needed > BLOCK_RAW_BYTES_GOOD ||
+         run->at_ms - tail->end.at_ms > INT32_MAX / 2 || run->is_encrypted != chunk->is_encrypted))
         growth->completed_block = mr_tail_complete(tail);
     if (tail->block_bytes == 0 || chunk->capacity - chunk->used < needed) {
         chunk = add_chunk(tail, needed);
@@ -101,6 +102,7 @@ void mr_tail_append(struct mr_tail *tail, const struct mr_run *run, uint32_t rec
         if (chunk->begins_block)
             tail->end = (struct mr_run_base){run->first_number, run->at_ms};
         chunk->base = tail->end;
+        chunk->is_encrypted = run->is_encrypted;
         chunk->first_number = run->first_number;
         chunk->first_ms = run->at_ms;
         chunk->lsn = lsn;

@@ -32,7 +32,7 @@ struct mr_chunk {
     _Atomic uint32_t reference_count;
     uint32_t capacity, used; /* used grows under the tail's lock */
     uint32_t record_count, record_bytes;
-    bool begins_block, is_flushed;
+    bool begins_block, is_flushed, is_encrypted;
     struct mr_run_base base; /* what the first run counts from */
     uint64_t first_number, last_number;
     int64_t first_ms, last_ms;

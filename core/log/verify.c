@@ -18,6 +18,8 @@
 struct verify {
     struct mr_fs *fs;
     const char *directory;
+    struct mr_key_file *keys;
+    mr_error locked; /* why the first of totals->locked_block_count was not looked into */
     uint64_t directory_id;
     struct mr_checkpoint checkpoint;
     uint8_t *checkpoint_bytes;
@@ -238,7 +240,9 @@ static bool check_block(struct segment_check *check, uint64_t end, uint64_t *off
     struct verify *verify = check->verify;
     struct mr_block_place place;
     size_t got, size;
+    mr_error error;
     mr_bytes runs;
+    mr_status status;
     bool found;
 
     if (mr_segment_next_block(check->file, end, offset, &place.block, &found, NULL) ||
@@ -255,12 +259,16 @@ static bool check_block(struct segment_check *check, uint64_t end, uint64_t *off
     size = BLOCK_HEADER_BYTES + (size_t)place.block.stored_bytes;
     mr_scratch(&check->stored, &check->stored_capacity, size);
     mr_scratch(&check->raw, &check->raw_capacity, place.block.raw_bytes);
-    if (check->file->fs->read(check->file, check->stored, size, *offset, &got, NULL) ||
-        got < size ||
-        !mr_block_read(verify->codec, &place.block, check->stored,
-                       mr_segment_seed(verify->directory_id, check->segment->id, *offset),
-                       check->raw, &runs) ||
-        !runs_are_good(verify, &place.block, runs))
+    status = check->file->fs->read(check->file, check->stored, size, *offset, &got, NULL);
+    if (!status && got < size)
+        status = MR_CORRUPT;
+    if (!status)
+        status = mr_block_read(verify->codec, &place.block, check->stored,
+                               mr_segment_seed(verify->directory_id, check->segment->id, *offset),
+                               check->raw, &runs, &error);
+    if (status == MR_NO_KEY && verify->totals->locked_block_count++ == 0)
+        verify->locked = error;
+    if (status != MR_NO_KEY && (status || !runs_are_good(verify, &place.block, runs)))
         find(verify, true,
              "%s: the block at byte %" PRIu64 " is damaged: records %" PRIu64 " to %" PRIu64
              " of log %" PRIu32 " cannot be read, all others can",
@@ -454,11 +462,15 @@ static void verify_segments(struct verify *verify)
     verify->last_numbers = mr_alloc_zero((size_t)verify->log_end + 1, sizeof(uint64_t));
     for (uint32_t i = 0; i < checkpoint->segment_count; i++)
         verify->all_bytes += checkpoint->segments[i].segment.bytes;
-    verify->codec = mr_codec_new();
+    verify->codec = mr_codec_new(verify->keys);
     for (uint32_t i = 0; i < checkpoint->segment_count; i++)
         verify_segment(verify, &checkpoint->segments[i]);
     mr_codec_free(verify->codec);
     mr_free(verify->last_numbers);
+    if (verify->totals->locked_block_count > 0)
+        find(verify, false,
+             "%" PRIu64 " encrypted blocks have good checksums and were not looked into: %s",
+             verify->totals->locked_block_count, verify->locked.message);
 }
 
 static mr_status verify_all(struct verify *verify, mr_error *error)
@@ -481,7 +493,7 @@ static mr_status verify_all(struct verify *verify, mr_error *error)
     return MR_OK;
 }
 
-mr_status mr_log_verify(struct mr_fs *fs, const char *directory,
+mr_status mr_log_verify(struct mr_fs *fs, const char *directory, const char *key_file,
                         void (*report)(void *context, const struct mr_log_finding *finding),
                         void (*progress)(void *context, uint64_t done, uint64_t all), void *context,
                         struct mr_log_verify_totals *totals, mr_error *error)
@@ -512,7 +524,9 @@ mr_status mr_log_verify(struct mr_fs *fs, const char *directory,
     }
     if (status)
         return status;
+    verify.keys = mr_key_file_new(fs, key_file);
     status = verify_all(&verify, error);
+    mr_key_file_free(verify.keys);
     mr_checkpoint_fini(&verify.checkpoint);
     mr_free(verify.checkpoint_bytes);
     fs->close(lock);

@@ -197,6 +197,8 @@ void mr_catalog_adopt(struct mr_catalog *catalog, struct mr_log *log, struct mr_
 
     for (size_t i = 0; i < stream->shard_count && log; i++)
         mr_log_add(log, stream->shards[i]->log, stream->id);
+    if (stream->key_id && log)
+        mr_log_encrypt(log, stream->id, stream->key_id);
     name_children(stream, 0);
     pthread_rwlock_wrlock(&catalog->lock);
     if (capacity) {
@@ -334,6 +336,16 @@ static void apply_retention(struct mr_catalog *catalog, struct mr_stream *stream
     pthread_rwlock_unlock(&catalog->lock);
 }
 
+static void apply_encryption(struct mr_catalog *catalog, struct mr_log *log,
+                             struct mr_stream *stream, const struct mr_entry *entry)
+{
+    pthread_rwlock_wrlock(&catalog->lock);
+    stream->key_id = entry->key_id;
+    pthread_rwlock_unlock(&catalog->lock);
+    if (log)
+        mr_log_encrypt(log, stream->id, entry->key_id);
+}
+
 static void apply_property(struct mr_catalog *catalog, const struct mr_entry *entry,
                            uint64_t number, struct mr_log_append *append)
 {
@@ -449,6 +461,9 @@ mr_status mr_catalog_apply(struct mr_catalog *catalog, struct mr_log *log, mr_by
         return MR_OK;
     case MR_ENTRY_SHARD_FORGET:
         return apply_forget(catalog, log, stream, &entry, error);
+    case MR_ENTRY_ENCRYPTION:
+        apply_encryption(catalog, log, stream, &entry);
+        return MR_OK;
     case MR_ENTRY_STREAM_CREATE:
     case MR_ENTRY_PROPERTY:
         break;

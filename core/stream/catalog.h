@@ -49,6 +49,7 @@ struct mr_stream {
     struct mr_shard_state **open; /* in the order of their ranges, which cover the space (S1) */
     size_t open_count;
     struct mr_properties properties;
+    uint64_t key_id; /* of the master key for what is put now; 0: it is not encrypted */
 
     _Atomic uint32_t retention_hours;
     _Atomic int64_t trimmed_before_ms; /* what was hidden once stays hidden */

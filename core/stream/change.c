@@ -19,7 +19,7 @@ static void route_by_catalog(struct mr_engine *engine, const char *name)
     pthread_rwlock_rdlock(&engine->catalog.lock);
     stream = mr_catalog_find(&engine->catalog, name);
     if (stream)
-        mr_routes_set(&engine->routes, name, stream->open, stream->open_count);
+        mr_routes_set(&engine->routes, name, stream->key_id, stream->open, stream->open_count);
     else
         mr_routes_remove(&engine->routes, name);
     pthread_rwlock_unlock(&engine->catalog.lock);
@@ -47,7 +47,8 @@ static bool route_by_entry(struct mr_engine *engine, const char *name, const str
                                         NULL));
     }
     if (is_ahead)
-        mr_routes_set(&engine->routes, name, layout.open, layout.open_count);
+        mr_routes_set(&engine->routes, name, stream ? stream->key_id : 0, layout.open,
+                      layout.open_count);
     pthread_rwlock_unlock(&engine->catalog.lock);
     mr_layout_fini(&layout);
     return is_ahead;
@@ -64,6 +65,9 @@ static void change_route(struct mr_change *change, const struct mr_entry *entry,
     case MR_ENTRY_RESHARD:
         if (!route_by_entry(change->engine, change->name, entry, append))
             route_by_catalog(change->engine, change->name);
+        break;
+    case MR_ENTRY_ENCRYPTION:
+        mr_routes_get(&change->engine->routes, change->name)->key_id = entry->key_id;
         break;
     case MR_ENTRY_RETENTION:
     case MR_ENTRY_PROPERTY:

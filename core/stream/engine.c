@@ -41,6 +41,7 @@ static struct mr_log_config log_config(struct mr_engine *engine, const char *dir
     return (struct mr_log_config){.fs = world->fs ? world->fs : mr_fs_posix(),
                                   .clock = engine->clock,
                                   .directory = directory,
+                                  .key_file = config->key_file,
                                   .owner = {restore, apply, snapshot, housekeep, engine},
                                   .sync = config->sync,
                                   .sync_interval_ms = config->sync_interval_ms,
@@ -82,7 +83,8 @@ mr_status mr_engine_start(mr_engine **out, const char *directory,
     for (size_t i = 0; i < engine->catalog.stream_count; i++) {
         const struct mr_stream *stream = engine->catalog.by_id[i];
 
-        mr_routes_set(&engine->routes, stream->name, stream->open, stream->open_count);
+        mr_routes_set(&engine->routes, stream->name, stream->key_id, stream->open,
+                      stream->open_count);
     }
     pthread_rwlock_unlock(&engine->routes.lock);
     *out = engine;

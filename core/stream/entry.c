@@ -77,6 +77,13 @@ void mr_pack_shard_forget(struct mr_pack *pack, uint32_t stream, const mr_shard_
         mr_pack_varint(pack, shards[i]);
 }
 
+void mr_pack_encryption(struct mr_pack *pack, uint32_t stream, uint64_t key_id)
+{
+    mr_pack_u8(pack, MR_ENTRY_ENCRYPTION);
+    mr_pack_varint(pack, stream);
+    mr_pack_u64(pack, key_id);
+}
+
 /* ---- reading ------------------------------------------------------------------------------ */
 
 bool mr_stream_name_is_valid(mr_bytes name)
@@ -219,6 +226,10 @@ bool mr_entry_decode(struct mr_entry *entry, mr_bytes bytes)
         break;
     case MR_ENTRY_SHARD_FORGET:
         decode_forget(entry, &scan);
+        break;
+    case MR_ENTRY_ENCRYPTION:
+        entry->stream = scan_id(&scan);
+        entry->key_id = mr_scan_u64(&scan);
         break;
     default:
         return false;

@@ -12,6 +12,7 @@
  *     PROPERTY        scope (0: the engine, else stream + 1), expected version, name (string),
  *                     0: remove, or 1 and value (string)
  *     SHARD_FORGET    stream, shard count, shards in id order: closed, and past retention
+ *     ENCRYPTION      stream, id of the master key for what comes (8 bytes), 0: not encrypted
  *
  * The type is a byte in front. New shards and their logs are numbered upward from the first, in the
  * order in which they open: a split opens two, the lower first.
@@ -37,6 +38,7 @@ enum mr_entry_type {
     MR_ENTRY_RETENTION,
     MR_ENTRY_PROPERTY,
     MR_ENTRY_SHARD_FORGET,
+    MR_ENTRY_ENCRYPTION,
 };
 
 #define MR_SCOPE_ENGINE UINT64_C(0)
@@ -56,7 +58,7 @@ struct mr_entry {
     mr_log_id first_log;
     mr_shard_id first_shard;
     uint32_t shard_count, retention_hours;
-    uint64_t scope, expected_version;
+    uint64_t scope, expected_version, key_id;
     mr_bytes name, value; /* value.data NULL: remove */
     size_t item_count;    /* steps or shards */
     struct mr_scan items; /* checked: read them with the two below */
@@ -79,5 +81,6 @@ void mr_pack_property(struct mr_pack *pack, uint64_t scope, const char *name, mr
                       uint64_t expected_version);
 void mr_pack_shard_forget(struct mr_pack *pack, uint32_t stream, const mr_shard_id *shards,
                           size_t count);
+void mr_pack_encryption(struct mr_pack *pack, uint32_t stream, uint64_t key_id);
 
 #endif

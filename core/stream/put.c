@@ -429,6 +429,7 @@ static mr_status give_places(struct mr_engine *engine, struct work *work, const 
         make_runs(work, asked->puts);
         append->runs = work->runs;
         append->run_count = work->run_count;
+        append->key_id = route->key_id;
         if (work->run_count == 0)
             return MR_OK;
         status = append_runs(engine, asked, append, claim, error);

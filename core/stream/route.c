@@ -60,12 +60,13 @@ static void keep_buckets(struct mr_route *route, const struct mr_route *old)
     }
 }
 
-void mr_routes_set(struct mr_routes *routes, const char *stream, struct mr_shard_state *const *open,
-                   size_t open_count)
+void mr_routes_set(struct mr_routes *routes, const char *stream, uint64_t key_id,
+                   struct mr_shard_state *const *open, size_t open_count)
 {
     struct mr_route *route = mr_new(struct mr_route), *old = mr_routes_get(routes, stream);
 
     memcpy(route->name, stream, strlen(stream) + 1);
+    route->key_id = key_id;
     route->count = (uint32_t)open_count;
     route->starts = mr_alloc(open_count * sizeof *route->starts);
     route->shards = mr_alloc_zero(open_count, sizeof *route->shards);

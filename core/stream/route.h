@@ -22,6 +22,7 @@ struct mr_route_shard {
 
 struct mr_route {
     char name[MR_NAME_BYTES_MAX + 1];
+    uint64_t key_id; /* the stream's */
     uint32_t count;
     mr_hash_key *starts; /* in order; starts[0] is 0 */
     struct mr_route_shard *shards;
@@ -37,8 +38,8 @@ void mr_routes_fini(struct mr_routes *routes);
 
 /* Hold the lock: for reading / for writing. */
 struct mr_route *mr_routes_get(const struct mr_routes *routes, const char *stream); /* or NULL */
-void mr_routes_set(struct mr_routes *routes, const char *stream, struct mr_shard_state *const *open,
-                   size_t open_count);
+void mr_routes_set(struct mr_routes *routes, const char *stream, uint64_t key_id,
+                   struct mr_shard_state *const *open, size_t open_count);
 void mr_routes_remove(struct mr_routes *routes, const char *stream);
 
 #endif

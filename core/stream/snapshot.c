@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SNAPSHOT_VERSION 1
+#define SNAPSHOT_VERSION 2 /* 1 knew no encryption */
 
 /* ---- out ---------------------------------------------------------------------------------- */
 
@@ -40,6 +40,7 @@ static void pack_stream(struct mr_pack *pack, const struct mr_stream *stream)
     mr_pack_varint(pack, (uint64_t)stream->created_ms);
     mr_pack_varint(pack, stream->retention_hours);
     mr_pack_varint(pack, (uint64_t)stream->trimmed_before_ms);
+    mr_pack_u64(pack, stream->key_id);
     mr_pack_varint(pack, stream->next_shard);
     mr_pack_varint(pack, stream->shard_count);
     for (size_t i = 0; i < stream->shard_count; i++)
@@ -126,7 +127,7 @@ static bool scan_shards(struct mr_scan *scan, struct mr_stream *stream)
     return mr_shards_cover(stream->open, stream->open_count); /* S1 */
 }
 
-static bool scan_stream(struct mr_scan *scan, struct mr_stream *stream)
+static bool scan_stream(struct mr_scan *scan, uint8_t version, struct mr_stream *stream)
 {
     mr_bytes name;
 
@@ -139,6 +140,7 @@ static bool scan_stream(struct mr_scan *scan, struct mr_stream *stream)
     stream->created_ms = (int64_t)mr_scan_varint(scan);
     stream->retention_hours = scan_up_to(scan, MR_RETENTION_HOURS_MAX);
     stream->trimmed_before_ms = (int64_t)mr_scan_varint(scan);
+    stream->key_id = version > 1 ? mr_scan_u64(scan) : 0;
     stream->next_shard = scan_up_to(scan, (uint32_t)MR_ID_MAX + 1);
     return stream->retention_hours >= MR_RETENTION_HOURS_MIN && scan_shards(scan, stream) &&
            mr_properties_unpack(&stream->properties, scan);
@@ -149,7 +151,8 @@ struct streams {
     size_t count, capacity;
 };
 
-static bool scan_streams(struct mr_scan *scan, struct streams *streams, uint32_t next_stream)
+static bool scan_streams(struct mr_scan *scan, uint8_t version, struct streams *streams,
+                         uint32_t next_stream)
 {
     uint64_t count = mr_scan_varint(scan);
 
@@ -158,7 +161,7 @@ static bool scan_streams(struct mr_scan *scan, struct streams *streams, uint32_t
 
         mr_grow(streams->items, streams->count, streams->capacity);
         streams->items[streams->count++] = stream;
-        if (!scan_stream(scan, stream) || stream->id >= next_stream ||
+        if (!scan_stream(scan, version, stream) || stream->id >= next_stream ||
             (i > 0 && stream->id <= streams->items[i - 1]->id))
             return false;
     }
@@ -212,16 +215,18 @@ mr_status mr_catalog_restore(struct mr_catalog *catalog, struct mr_log *log, mr_
     uint32_t next_stream;
     mr_log_id next_log;
     size_t adopted_count = 0;
+    uint8_t version;
     bool good;
 
     if (bytes.size == 0)
         return MR_OK; /* a new directory */
-    if (mr_scan_u8(&scan) != SNAPSHOT_VERSION)
+    version = mr_scan_u8(&scan);
+    if (version < 1 || version > SNAPSHOT_VERSION)
         return mr_fail(error, MR_FORMAT, "the catalog was written by a newer version of millrace");
     next_stream = scan_up_to(&scan, (uint32_t)MR_ID_MAX + 1);
     next_log = scan_up_to(&scan, (uint32_t)MR_ID_MAX + 1);
     good = mr_properties_unpack(&catalog->properties, &scan) &&
-           scan_streams(&scan, &streams, next_stream) && !mr_scan_failed(&scan) &&
+           scan_streams(&scan, version, &streams, next_stream) && !mr_scan_failed(&scan) &&
            mr_scan_left(&scan) == 0 && logs_are_distinct(&streams, next_log) &&
            adopt_streams(catalog, log, &streams, &adopted_count);
     for (size_t i = adopted_count; i < streams.count; i++)

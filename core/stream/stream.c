@@ -79,6 +79,22 @@ mr_status mr_stream_retain(mr_engine *engine, const char *stream, uint32_t hours
     return mr_change_end(&change, status, error);
 }
 
+mr_status mr_stream_encrypt(mr_engine *engine, const char *stream, bool is_on, mr_error *error)
+{
+    struct mr_change change;
+    uint64_t key_id = 0;
+    mr_status status = is_on ? mr_log_first_key(engine->log, &key_id, error) : MR_OK;
+
+    if (status)
+        return status;
+    mr_change_begin(&change, engine, stream);
+    if (change.stream)
+        mr_pack_encryption(&change.entry, change.stream->id, key_id);
+    else
+        status = mr_no_stream(stream, error);
+    return mr_change_end(&change, status, error);
+}
+
 /* ---- look --------------------------------------------------------------------------------- */
 
 static void describe(struct mr_stream_info *info, const struct mr_stream *stream)
@@ -87,7 +103,8 @@ static void describe(struct mr_stream_info *info, const struct mr_stream *stream
                                     .created_ms = stream->created_ms,
                                     .retention_hours = stream->retention_hours,
                                     .shard_count = (uint32_t)stream->shard_count,
-                                    .open_shard_count = (uint32_t)stream->open_count};
+                                    .open_shard_count = (uint32_t)stream->open_count,
+                                    .is_encrypted = stream->key_id != 0};
     memcpy(info->name, stream->name, sizeof info->name);
 }
 

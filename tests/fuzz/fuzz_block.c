@@ -51,9 +51,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (mr_block_read_header(whole, &block)) {
         mr_check(block.stored_bytes == size - BLOCK_HEADER_BYTES);
         mr_check(block.first_number <= block.last_number && block.first_ms <= block.last_ms);
-        codec = mr_codec_new();
+        codec = mr_codec_new(NULL);
         raw = mr_alloc(block.raw_bytes);
-        if (mr_block_read(codec, &block, whole, 5, raw, &runs))
+        if (!mr_block_read(codec, &block, whole, 5, raw, &runs, NULL))
             read_runs(runs);
         mr_free(raw);
         mr_codec_free(codec);

@@ -540,8 +540,8 @@ void log_world_verify(struct log_world *world)
 {
     struct mr_log_verify_totals totals;
     mr_error error;
-    mr_status status =
-        mr_log_verify(sim_disk_fs(world->disk), DIRECTORY, report, NULL, world, &totals, &error);
+    mr_status status = mr_log_verify(sim_disk_fs(world->disk), DIRECTORY, NULL, report, NULL, world,
+                                     &totals, &error);
 
     expect(world, status == MR_OK, "verify failed: %s", error.message);
     expect(world, totals.damage_count == 0, "verify finds %llu damages",
@@ -673,8 +673,8 @@ uint64_t log_world_flip_verify(struct log_world *world, const char *path, uint64
     mr_status status;
 
     sim_disk_flip(world->disk, path, offset, mask);
-    status = mr_log_verify(sim_disk_fs(world->disk), DIRECTORY, count_damage, NULL, NULL, &totals,
-                           &error);
+    status = mr_log_verify(sim_disk_fs(world->disk), DIRECTORY, NULL, count_damage, NULL, NULL,
+                           &totals, &error);
     sim_disk_flip(world->disk, path, offset, mask);
     if (status == MR_FORMAT || status == MR_CORRUPT)
         return 1;

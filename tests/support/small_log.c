@@ -394,7 +394,7 @@ uint64_t small_log_damage(struct small_log *s)
     mr_status status;
 
     s->finding[0] = 0;
-    status = mr_log_verify(s->fs, s->directory, note_finding, NULL, s, &totals, &error);
+    status = mr_log_verify(s->fs, s->directory, NULL, note_finding, NULL, s, &totals, &error);
     if (status == MR_CORRUPT || status == MR_FORMAT) {
         snprintf(s->finding, sizeof s->finding, "%s", error.message);
         return 1;

@@ -43,7 +43,7 @@ static bool read_block(struct mr_codec *codec, const uint8_t *bytes, size_t size
 {
     return size >= BLOCK_HEADER_BYTES && mr_block_read_header(bytes, block) &&
            block->stored_bytes <= size - BLOCK_HEADER_BYTES && block->raw_bytes <= raw_capacity &&
-           mr_block_read(codec, block, bytes, seed, raw, runs);
+           !mr_block_read(codec, block, (uint8_t *)(uintptr_t)bytes, seed, raw, runs, NULL);
 }
 
 /* B1: of all sizes, as compressible as may be, each effort. */
@@ -52,7 +52,7 @@ static void blocks_come_back(void **state)
     static const size_t sizes[] = {1, 2, 63, 64, 1000, 4096, 65536, 65537, 200000};
     static const uint64_t values[] = {1, 2, 16, 256};
     struct mr_random random = seed_random();
-    struct mr_codec *writer = mr_codec_new(), *reader = mr_codec_new();
+    struct mr_codec *writer = mr_codec_new(NULL), *reader = mr_codec_new(NULL);
 
     (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
@@ -62,8 +62,8 @@ static void blocks_come_back(void **state)
             uint64_t seed = mr_random_next(&random);
             struct mr_block block = some_block, found;
             mr_bytes runs;
-            size_t size = mr_block_write(writer, efforts[n % 3], &block, (mr_bytes){raw, sizes[i]},
-                                         seed, bytes);
+            size_t size = mr_block_write(writer, efforts[n % 3], NULL, &block,
+                                         (mr_bytes){raw, sizes[i]}, seed, bytes);
 
             assert_in_range(size, BLOCK_HEADER_BYTES + 1, mr_block_bytes_max(sizes[i]));
             assert_int_equal(size, BLOCK_HEADER_BYTES + block.stored_bytes);
@@ -101,7 +101,7 @@ static void the_largest_record_fits_a_block(void **state)
 {
     const size_t raw_bytes = MR_RECORD_BYTES_MAX + RUN_HEADER_BYTES_MAX + MR_FRAME_BYTES_MORE;
     struct mr_random random = seed_random();
-    struct mr_codec *codec = mr_codec_new();
+    struct mr_codec *codec = mr_codec_new(NULL);
     uint8_t *raw = make_raw(&random, raw_bytes, 256),
             *bytes = malloc(mr_block_bytes_max(raw_bytes));
     struct mr_block block = some_block, found;
@@ -111,7 +111,8 @@ static void the_largest_record_fits_a_block(void **state)
     (void)state;
     assert_non_null(bytes);
     assert_true(raw_bytes <= BLOCK_RAW_BYTES_MAX);
-    size = mr_block_write(codec, MR_CODEC_SMALL, &block, (mr_bytes){raw, raw_bytes}, 1, bytes);
+    size =
+        mr_block_write(codec, MR_CODEC_SMALL, NULL, &block, (mr_bytes){raw, raw_bytes}, 1, bytes);
     assert_false(block.is_compressed); /* noise */
     assert_true(read_block(codec, bytes, size, 1, &found, NULL, raw_bytes, &runs));
     assert_memory_equal(runs.data, raw, raw_bytes);
@@ -133,15 +134,15 @@ static struct written write_small(enum mr_codec_effort effort)
     struct mr_random random = mr_random_of(1);
     struct written written = {.bytes = malloc(mr_block_bytes_max(600)),
                               .seed = 0x1122334455667788,
-                              .codec = mr_codec_new()};
+                              .codec = mr_codec_new(NULL)};
     struct mr_block block = some_block;
 
     assert_non_null(written.bytes);
     for (size_t i = 0; i < sizeof written.raw; i++)
         written.raw[i] = (uint8_t)mr_random_below(&random, 4);
     written.size =
-        mr_block_write(written.codec, effort, &block, (mr_bytes){written.raw, sizeof written.raw},
-                       written.seed, written.bytes);
+        mr_block_write(written.codec, effort, NULL, &block,
+                       (mr_bytes){written.raw, sizeof written.raw}, written.seed, written.bytes);
     written.bytes = realloc(written.bytes, written.size); /* a sanitizer sees what is behind */
     return written;
 }

@@ -873,7 +873,7 @@ static void a_second_holder_is_locked_out(void **state)
     open_and_fill(s, 1);
     assert_int_equal(mr_log_open(&second, &s->config, &error), MR_LOCKED);
     assert_non_null(strstr(error.message, s->directory));
-    assert_int_equal(mr_log_verify(s->fs, s->directory, NULL, NULL, NULL, &totals, &error),
+    assert_int_equal(mr_log_verify(s->fs, s->directory, NULL, NULL, NULL, NULL, &totals, &error),
                      MR_LOCKED);
     /* The holder is as before. */
     small_log_must_put(s, 0, 3);
@@ -942,9 +942,9 @@ static void a_foreign_directory_is_left_alone(void **state)
     assert_int_equal(mr_fs_replace(s->fs, s->directory, path, (mr_bytes){"x", 1}, NULL), MR_OK);
     assert_int_equal(small_log_open(s, &error), MR_CORRUPT);
     assert_non_null(strstr(error.message, "not a millrace directory"));
-    assert_int_equal(mr_log_verify(s->fs, s->directory, NULL, NULL, NULL, &totals, &error),
+    assert_int_equal(mr_log_verify(s->fs, s->directory, NULL, NULL, NULL, NULL, &totals, &error),
                      MR_NOT_FOUND);
-    assert_int_equal(mr_log_verify(s->fs, "nowhere", NULL, NULL, NULL, &totals, &error),
+    assert_int_equal(mr_log_verify(s->fs, "nowhere", NULL, NULL, NULL, NULL, &totals, &error),
                      MR_NOT_FOUND);
 }
 

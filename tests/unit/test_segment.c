@@ -35,7 +35,7 @@ static int setup(void **state)
 
     f->disk = sim_disk_new(1);
     f->fs = sim_disk_fs(f->disk);
-    f->codec = mr_codec_new();
+    f->codec = mr_codec_new(NULL);
     f->next_number = 1;
     *state = f;
     return f->fs->make_directory(f->fs, "data", NULL) ||
@@ -75,7 +75,7 @@ static void add_block(struct fixture *f, mr_log_id log, size_t raw_bytes)
                                                .first_ms = (int64_t)f->next_number * 100,
                                                .last_ms = (int64_t)f->next_number * 100 + 900}};
     f->next_number += 10;
-    size = padding + mr_block_write(f->codec, MR_CODEC_STORED, &place->block,
+    size = padding + mr_block_write(f->codec, MR_CODEC_STORED, NULL, &place->block,
                                     (mr_bytes){raw, raw_bytes},
                                     mr_segment_seed(ID, SEGMENT, place->offset), out + padding);
     assert_int_equal(f->fs->write(f->segment.file, out, size, f->segment.bytes, NULL), MR_OK);

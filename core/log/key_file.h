@@ -1,5 +1,5 @@
 /*
- * keys.h - the key file: master keys, each of which wraps many data keys (cipher.h). Text:
+ * key_file.h - the key file: master keys, each of which wraps many data keys (cipher.h). Text:
  *
  *     # ...                 skipped, as are empty lines
  *     key <id> <secret>     16 and 64 hex digits; id: the first 8 bytes of SHA-256 of the secret's 32
@@ -15,8 +15,8 @@
  * The file is read when a key is first needed, and again whenever one is not known: putting it right
  * helps at once. What was read once serves until the end. Any thread may call.
  */
-#ifndef MR_LOG_KEYS_H
-#define MR_LOG_KEYS_H
+#ifndef MR_LOG_KEY_FILE_H
+#define MR_LOG_KEY_FILE_H
 
 #include "os/fs.h"
 
@@ -30,22 +30,23 @@ struct mr_master_key {
 };
 
 /* False: *line (from 1) is not as above, or there are no keys or too many. */
-bool mr_keys_parse(mr_bytes text, struct mr_master_key keys[KEYS_MAX], size_t *count, size_t *line);
+bool mr_key_file_parse(mr_bytes text, struct mr_master_key keys[KEYS_MAX], size_t *count,
+                       size_t *line);
 
-struct mr_keys;
+struct mr_key_file;
 
 /* path NULL: $XDG_CONFIG_HOME/millrace/keys, else ~/.config/millrace/keys. */
-struct mr_keys *mr_keys_new(struct mr_fs *fs, const char *path);
-void mr_keys_free(struct mr_keys *keys); /* wipes them; NULL is allowed */
+struct mr_key_file *mr_key_file_new(struct mr_fs *fs, const char *path);
+void mr_key_file_free(struct mr_key_file *keys); /* wipes them; NULL is allowed */
 
-const char *mr_keys_path(const struct mr_keys *keys);
+const char *mr_key_file_path(const struct mr_key_file *keys);
 
-/* NO_KEY. */
-mr_status mr_keys_find(struct mr_keys *keys, uint64_t id, struct mr_master_key *key,
-                       mr_error *error);
+/* NO_KEY. key may be NULL: it is there. */
+mr_status mr_key_file_find(struct mr_key_file *keys, uint64_t id, struct mr_master_key *key,
+                           mr_error *error);
 
-/* The first key of the file, which is read anew. makes: a missing file is made, with one key. NO_KEY,
- * BUSY, IO, NO_SPACE. */
-mr_status mr_keys_first(struct mr_keys *keys, bool makes, uint64_t *id, mr_error *error);
+/* The first key of the file, which is read anew. makes: a missing file is made, with one key; else
+ * what is known already will do. NO_KEY, BUSY, IO, NO_SPACE. */
+mr_status mr_key_file_first(struct mr_key_file *keys, bool makes, uint64_t *id, mr_error *error);
 
 #endif

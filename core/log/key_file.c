@@ -1,4 +1,4 @@
-#include "log/keys.h"
+#include "log/key_file.h"
 
 #include "base/check.h"
 #include "base/fail.h"
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct mr_keys {
+struct mr_key_file {
     struct mr_fs *fs;
     char path[MR_PATH_BYTES]; /* empty: there is no home to keep it in */
     pthread_mutex_t lock;     /* of all below */
@@ -68,7 +68,8 @@ static bool parse_line(const char *text, size_t size, struct mr_master_key *key)
     return key->id != 0 && key->id == id_of(key->secret);
 }
 
-bool mr_keys_parse(mr_bytes text, struct mr_master_key keys[KEYS_MAX], size_t *count, size_t *line)
+bool mr_key_file_parse(mr_bytes text, struct mr_master_key keys[KEYS_MAX], size_t *count,
+                       size_t *line)
 {
     const char *at = text.data, *end = at ? at + text.size : at;
 
@@ -101,9 +102,9 @@ static void default_path(char path[MR_PATH_BYTES])
         snprintf(path, MR_PATH_BYTES, "%.4000s/.config/millrace/keys", home);
 }
 
-struct mr_keys *mr_keys_new(struct mr_fs *fs, const char *path)
+struct mr_key_file *mr_key_file_new(struct mr_fs *fs, const char *path)
 {
-    struct mr_keys *keys = mr_new(struct mr_keys);
+    struct mr_key_file *keys = mr_new(struct mr_key_file);
 
     keys->fs = fs;
     pthread_mutex_init(&keys->lock, NULL);
@@ -114,7 +115,7 @@ struct mr_keys *mr_keys_new(struct mr_fs *fs, const char *path)
     return keys;
 }
 
-void mr_keys_free(struct mr_keys *keys)
+void mr_key_file_free(struct mr_key_file *keys)
 {
     if (!keys)
         return;
@@ -123,14 +124,14 @@ void mr_keys_free(struct mr_keys *keys)
     mr_free(keys);
 }
 
-const char *mr_keys_path(const struct mr_keys *keys)
+const char *mr_key_file_path(const struct mr_key_file *keys)
 {
     return keys->path;
 }
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
-static const struct mr_master_key *find_known(const struct mr_keys *keys, uint64_t id)
+static const struct mr_master_key *find_known(const struct mr_key_file *keys, uint64_t id)
 {
     for (size_t i = 0; i < keys->known_count; i++)
         if (keys->known[i].id == id)
@@ -139,7 +140,7 @@ static const struct mr_master_key *find_known(const struct mr_keys *keys, uint64
 }
 
 /* Fresh memory, to be wiped. */
-static mr_status read_file(struct mr_keys *keys, char **text, size_t *size, mr_error *error)
+static mr_status read_file(struct mr_key_file *keys, char **text, size_t *size, mr_error *error)
 {
     struct mr_file *file;
     uint64_t bytes = 0;
@@ -162,7 +163,7 @@ static mr_status read_file(struct mr_keys *keys, char **text, size_t *size, mr_e
 }
 
 /* Adds what the file has to what is known; *first is its first key. NOT_FOUND: there is no file. */
-static mr_status load(struct mr_keys *keys, uint64_t *first, mr_error *error)
+static mr_status load(struct mr_key_file *keys, uint64_t *first, mr_error *error)
 {
     struct mr_master_key found[KEYS_MAX];
     size_t size = 0, count, line;
@@ -181,7 +182,7 @@ static mr_status load(struct mr_keys *keys, uint64_t *first, mr_error *error)
     }
     if (status)
         return status;
-    if (mr_keys_parse((mr_bytes){text, size}, found, &count, &line)) {
+    if (mr_key_file_parse((mr_bytes){text, size}, found, &count, &line)) {
         *first = found[0].id;
         for (size_t i = 0; i < count && keys->known_count < KEYS_MAX; i++)
             if (!find_known(keys, found[i].id))
@@ -197,8 +198,8 @@ static mr_status load(struct mr_keys *keys, uint64_t *first, mr_error *error)
     return status;
 }
 
-mr_status mr_keys_find(struct mr_keys *keys, uint64_t id, struct mr_master_key *key,
-                       mr_error *error)
+mr_status mr_key_file_find(struct mr_key_file *keys, uint64_t id, struct mr_master_key *key,
+                           mr_error *error)
 {
     const struct mr_master_key *known;
     mr_status status = MR_OK;
@@ -210,14 +211,14 @@ mr_status mr_keys_find(struct mr_keys *keys, uint64_t id, struct mr_master_key *
         status = load(keys, &first, error);
         known = status ? NULL : find_known(keys, id);
     }
-    if (known)
+    if (known && key)
         *key = *known;
-    else if (status == MR_NOT_FOUND)
+    else if (!known && status == MR_NOT_FOUND)
         status = mr_fail(error, MR_NO_KEY,
                          "the key file %.100s is missing, and with it key %016" PRIx64
                          ": put it back, or name it with --key-file",
                          keys->path, id);
-    else if (!status)
+    else if (!known && !status)
         status = mr_fail(error, MR_NO_KEY,
                          "%.100s lacks key %016" PRIx64
                          ": add its line from the key file it was made in, or name that",
@@ -259,7 +260,7 @@ static void folder_of(char folder[MR_PATH_BYTES], const char *path)
 }
 
 /* The folder and the one it is in, if they are not there; their names are to last. */
-static mr_status make_folders(struct mr_keys *keys, const char *folder, mr_error *error)
+static mr_status make_folders(struct mr_key_file *keys, const char *folder, mr_error *error)
 {
     char outer[MR_PATH_BYTES], outmost[MR_PATH_BYTES];
     mr_status status;
@@ -276,7 +277,7 @@ static mr_status make_folders(struct mr_keys *keys, const char *folder, mr_error
 }
 
 /* K1: whole and durable under another name first. */
-static mr_status write_new(struct mr_keys *keys, const char *made, mr_error *error)
+static mr_status write_new(struct mr_key_file *keys, const char *made, mr_error *error)
 {
     char text[512];
     size_t size = make_text(text, sizeof text);
@@ -296,7 +297,7 @@ static mr_status write_new(struct mr_keys *keys, const char *made, mr_error *err
     return status;
 }
 
-static mr_status make_if_missing(struct mr_keys *keys, const char *folder, mr_error *error)
+static mr_status make_if_missing(struct mr_key_file *keys, const char *folder, mr_error *error)
 {
     char made[MR_PATH_BYTES + 8];
     struct mr_file *file;
@@ -314,7 +315,7 @@ static mr_status make_if_missing(struct mr_keys *keys, const char *folder, mr_er
 }
 
 /* Two processes that make one at the same time would replace each other's: one at a time. */
-static mr_status make(struct mr_keys *keys, mr_error *error)
+static mr_status make(struct mr_key_file *keys, mr_error *error)
 {
     char folder[MR_PATH_BYTES], path[MR_PATH_BYTES + 8];
     struct mr_file *lock;
@@ -335,7 +336,7 @@ static mr_status make(struct mr_keys *keys, mr_error *error)
     return status;
 }
 
-mr_status mr_keys_first(struct mr_keys *keys, bool makes, uint64_t *id, mr_error *error)
+mr_status mr_key_file_first(struct mr_key_file *keys, bool makes, uint64_t *id, mr_error *error)
 {
     mr_status status;
 
@@ -345,6 +346,10 @@ mr_status mr_keys_first(struct mr_keys *keys, bool makes, uint64_t *id, mr_error
         status = make(keys, error);
         if (!status)
             status = load(keys, id, error);
+    }
+    if (status && !makes && keys->known_count > 0) {
+        *id = keys->known[0].id; /* what was read once serves until the end */
+        status = MR_OK;
     }
     if (status == MR_NOT_FOUND)
         status = mr_fail(error, MR_NO_KEY,
