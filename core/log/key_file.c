@@ -4,6 +4,7 @@
 #include "base/fail.h"
 #include "base/memory.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
@@ -259,21 +260,38 @@ static void folder_of(char folder[MR_PATH_BYTES], const char *path)
         slash[slash == folder] = 0;
 }
 
-/* The folder and the one it is in, if they are not there; their names are to last. */
+/* The folder and the one it is in, if they are not there. */
 static mr_status make_folders(struct mr_key_file *keys, const char *folder, mr_error *error)
 {
-    char outer[MR_PATH_BYTES], outmost[MR_PATH_BYTES];
+    char outer[MR_PATH_BYTES];
     mr_status status;
 
     folder_of(outer, folder);
-    folder_of(outmost, outer);
-    status = keys->fs->make_directory(keys->fs, outer, NULL);
-    if (!status)
-        keys->fs->sync_directory(keys->fs, outmost, NULL);
+    keys->fs->make_directory(keys->fs, outer, NULL);
     status = keys->fs->make_directory(keys->fs, folder, error);
-    if (status && status != MR_EXISTS)
-        return status;
-    return status ? MR_OK : keys->fs->sync_directory(keys->fs, outer, error);
+    return status == MR_EXISTS ? MR_OK : status;
+}
+
+/* K1: names last, too, whoever made them, and however that ended. */
+static mr_status sync_names(struct mr_key_file *keys, mr_error *error)
+{
+    char path[MR_PATH_BYTES], folder[MR_PATH_BYTES];
+
+    memcpy(path, keys->path, sizeof path);
+    for (int i = 0; i < 3; i++) { /* of the file, of its folder, of the one that is in */
+        mr_error own = {0};
+        mr_status status;
+
+        folder_of(folder, path);
+        status = keys->fs->sync_directory(keys->fs, folder, &own);
+        if (status && own.os_errno != EACCES) { /* else nobody of us has made a name in it */
+            if (error)
+                *error = own;
+            return status;
+        }
+        memcpy(path, folder, sizeof path);
+    }
+    return MR_OK;
 }
 
 /* K1: whole and durable under another name first. */
@@ -297,7 +315,7 @@ static mr_status write_new(struct mr_key_file *keys, const char *made, mr_error 
     return status;
 }
 
-static mr_status make_if_missing(struct mr_key_file *keys, const char *folder, mr_error *error)
+static mr_status make_if_missing(struct mr_key_file *keys, mr_error *error)
 {
     char made[MR_PATH_BYTES + 8];
     struct mr_file *file;
@@ -309,9 +327,7 @@ static mr_status make_if_missing(struct mr_key_file *keys, const char *folder, m
         return MR_OK; /* made meanwhile; or reading it will say what is wrong */
     snprintf(made, sizeof made, "%s.new", keys->path);
     status = write_new(keys, made, error);
-    if (!status)
-        status = keys->fs->rename(keys->fs, made, keys->path, error);
-    return status ? status : keys->fs->sync_directory(keys->fs, folder, error);
+    return status ? status : keys->fs->rename(keys->fs, made, keys->path, error);
 }
 
 /* Two processes that make one at the same time would replace each other's: one at a time. */
@@ -330,7 +346,7 @@ static mr_status make(struct mr_key_file *keys, mr_error *error)
         return status == MR_LOCKED
                    ? mr_fail(error, MR_BUSY, "%.150s is being made: try again", keys->path)
                    : status;
-    status = make_if_missing(keys, folder, error);
+    status = make_if_missing(keys, error);
     keys->fs->remove(keys->fs, path, NULL);
     keys->fs->close(lock);
     return status;
@@ -347,6 +363,8 @@ mr_status mr_key_file_first(struct mr_key_file *keys, bool makes, uint64_t *id, 
         if (!status)
             status = load(keys, id, error);
     }
+    if (!status && makes)
+        status = sync_names(keys, error);
     if (status && !makes && keys->known_count > 0) {
         *id = keys->known[0].id; /* what was read once serves until the end */
         status = MR_OK;

@@ -1,6 +1,6 @@
 /*
- * Streams keep their promises through crashes: puts, reshards, properties, creations and deletions in
- * random histories, cut and failed at any moment, against a model. L1-L4, S1-S4.
+ * Streams keep their promises through crashes: puts, reshards, properties, encryption, creations and
+ * deletions in random histories, cut and failed at any moment, against a model. L1-L4, S1-S4, K1.
  *
  *     MR_CASES=n    so many random cases (1500)
  *     MR_SEED=n     of the first one; with MR_CASES=1 its steps are printed
@@ -57,10 +57,11 @@ struct stream {
     mr_shard shards[SHARDS_MAX];
     size_t shard_count;
     uint32_t values[PROPERTIES]; /* 0: not set */
+    bool is_encrypted;
 };
 
 /* What the last call was about to change when the world ended. */
-enum doubt { NO_DOUBT, CREATING, DELETING, RESHARDING, SETTING };
+enum doubt { NO_DOUBT, CREATING, DELETING, RESHARDING, SETTING, ENCRYPTING };
 
 struct history {
     uint64_t seed;
@@ -461,6 +462,11 @@ static void compare_stream(struct history *history, int stream, bool resolves)
     }
     if (!exists)
         return;
+    expect(history,
+           info.is_encrypted == known->is_encrypted ||
+               (resolves && history->doubt == ENCRYPTING && history->doubted == stream),
+           "%s is%s encrypted", stream_names[stream], info.is_encrypted ? "" : " not");
+    known->is_encrypted = info.is_encrypted;
     compare_shards(history, stream);
     compare_properties(history, stream);
     for (size_t i = 0; i < known->shard_count; i++)
@@ -700,6 +706,25 @@ static void step_property(struct history *history)
         history->streams[stream].values[property] = value;
 }
 
+/* On, off, or on again: with another data key. */
+static void step_encrypt(struct history *history)
+{
+    int stream = some_stream(history);
+    bool is_on = below(history, 3) > 0;
+    mr_error error;
+    mr_status status;
+
+    if (stream == NONE)
+        return;
+    history->doubt = ENCRYPTING;
+    history->doubted = stream;
+    trace(history, is_on ? "encrypt" : "encrypt no more", stream);
+    status = mr_stream_encrypt(history->engine, stream_names[stream], is_on, &error);
+    answered(history, status, &error);
+    if (status == MR_OK)
+        history->streams[stream].is_encrypted = is_on;
+}
+
 /* ---- lives -------------------------------------------------------------------------------- */
 
 static bool open_engine(struct history *history)
@@ -714,6 +739,7 @@ static bool open_engine(struct history *history)
     config.segment_bytes = 128u << 10;
     config.memory_bytes = 1u << 20;
     config.limits = MR_LIMITS_NONE;
+    config.key_file = "conf/keys";
     status = mr_engine_start(&history->engine, "data", &config, &outside, &error);
     if (status != MR_OK) {
         expect(history, is_over(history), "opening failed: %s", error.message);
@@ -763,7 +789,7 @@ static void live(struct history *history)
         break;
     }
     while (steps-- > 0 && !is_over(history) && history->doubt == NO_DOUBT) {
-        uint64_t draw = below(history, 20);
+        uint64_t draw = below(history, 22);
         if (draw < 7)
             step_put(history);
         else if (draw < 13)
@@ -774,7 +800,9 @@ static void live(struct history *history)
             step_create_or_delete(history);
         else if (draw < 18)
             step_property(history);
-        else if (draw < 19)
+        else if (draw < 20)
+            step_encrypt(history);
+        else if (draw < 21)
             sim_clock_advance(&history->clock, below(history, 5000));
         else if (!history->may_fail)
             compare_all(history, false);

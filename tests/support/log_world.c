@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "log/key_file.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #define DIRECTORY "data"
+#define KEY_FILE "keys"
 
 #define expect(world, condition, ...)                                                              \
     do {                                                                                           \
@@ -56,7 +58,16 @@ struct log_world_config log_world_config_draw(uint64_t seed)
         .is_sync_interval = mr_random_below(&random, 5) == 0,
         .refuses_direct = mr_random_below(&random, 4) == 0,
         .prewrites = mr_random_below(&random, 6) == 0,
+        .encrypts = seed % 3 == 0,
     };
+}
+
+static void make_key(struct log_world *world)
+{
+    struct mr_key_file *file = mr_key_file_new(sim_disk_fs(world->disk), KEY_FILE);
+
+    mr_check(!mr_key_file_first(file, true, &world->key_id, NULL));
+    mr_key_file_free(file);
 }
 
 void log_world_init(struct log_world *world, const struct log_world_config *config)
@@ -67,6 +78,8 @@ void log_world_init(struct log_world *world, const struct log_world_config *conf
     sim_disk_garbage(world->disk, config->garbage_percent);
     if (config->refuses_direct)
         sim_disk_refuse_direct(world->disk);
+    if (config->encrypts)
+        make_key(world);
     model_init(&world->model);
 }
 
@@ -147,6 +160,7 @@ static mr_status log_open(struct log_world *world, mr_error *error)
         .fs = sim_disk_fs(world->disk),
         .clock = &world->clock.base,
         .directory = DIRECTORY,
+        .key_file = KEY_FILE,
         .owner = {.restore = owner_restore,
                   .apply = owner_apply,
                   .snapshot = owner_snapshot,
@@ -540,8 +554,8 @@ void log_world_verify(struct log_world *world)
 {
     struct mr_log_verify_totals totals;
     mr_error error;
-    mr_status status = mr_log_verify(sim_disk_fs(world->disk), DIRECTORY, NULL, report, NULL, world,
-                                     &totals, &error);
+    mr_status status = mr_log_verify(sim_disk_fs(world->disk), DIRECTORY, KEY_FILE, report, NULL,
+                                     world, &totals, &error);
 
     expect(world, status == MR_OK, "verify failed: %s", error.message);
     expect(world, totals.damage_count == 0, "verify finds %llu damages",
@@ -673,7 +687,7 @@ uint64_t log_world_flip_verify(struct log_world *world, const char *path, uint64
     mr_status status;
 
     sim_disk_flip(world->disk, path, offset, mask);
-    status = mr_log_verify(sim_disk_fs(world->disk), DIRECTORY, NULL, count_damage, NULL, NULL,
+    status = mr_log_verify(sim_disk_fs(world->disk), DIRECTORY, KEY_FILE, count_damage, NULL, NULL,
                            &totals, &error);
     sim_disk_flip(world->disk, path, offset, mask);
     if (status == MR_FORMAT || status == MR_CORRUPT)
@@ -742,8 +756,11 @@ static void submit(struct log_world *world, struct model_put *put)
             (struct mr_log_run){.log = put->runs[i].log, .record_count = put->runs[i].record_count};
         bytes[i] = frames_of(put, i, &runs[i].frames, &runs[i].record_bytes);
     }
-    put->append = (struct mr_log_append){
-        .runs = runs, .run_count = put->run_count, .done = put_done, .context = put};
+    put->append = (struct mr_log_append){.runs = runs,
+                                         .run_count = put->run_count,
+                                         .done = put_done,
+                                         .context = put,
+                                         .key_id = put->id % 2 ? world->key_id : 0};
     if (put->entry.change != MODEL_NOTHING)
         put->append.entry = (mr_bytes){&put->entry, sizeof put->entry};
     status = mr_log_append(world->log, &put->append, 0, &error);

@@ -25,6 +25,7 @@ struct log_world_config {
     bool is_sync_interval;
     bool refuses_direct;
     bool prewrites;
+    bool encrypts; /* every other put */
     unsigned garbage_percent;
     uint64_t journal_bytes, segment_bytes, memory_bytes;
     /* A promise is broken: prints the message and does not return. */
@@ -37,6 +38,7 @@ struct log_world {
     struct sim_clock clock;
     struct sim_disk *disk;
     struct mr_log *log; /* NULL: closed */
+    uint64_t key_id;
     struct model model;
     struct model_state state; /* the owner's */
     size_t
