@@ -350,7 +350,7 @@ typedef struct mr_origin {
 /*
  * mr_put_submit() for such records: all are stored, and with them that the origin is taken up to `to`;
  * or none is and the call fails. CONFLICT: it is taken beyond `from` already. INVALID, LIMIT, THROTTLED:
- * a record is refused (results[] say which). BUSY: another put of this origin is under way, or there was
+ * a record is refused (results[] say which; the others are BUSY). BUSY: another put of this origin is under way, or there was
  * no room in the journal for wait_ms. If done is NULL, the call waits until the records are durable.
  */
 mr_status mr_put_from(mr_engine *engine, const char *stream, const mr_origin *origin,

@@ -292,6 +292,8 @@ static bool give(struct put *put, bool may_wait, bool takes_busy)
         return false;
     if (status) {
         note_position(put);
+        if (status == MR_THROTTLED)
+            count(put);
         mr_refuse_status(put->local, call, put->stream, status, &error);
         call->done(call);
     }

@@ -381,13 +381,18 @@ static bool hold_routes(struct mr_engine *engine, uint32_t wait_ms)
                    : !pthread_rwlock_tryrdlock(&engine->routes.lock);
 }
 
-/* The first refusal of a batch that is stored whole or not at all. */
+/* The first refusal of a batch that is stored whole or not at all; then the others wait for it. */
 static mr_status refusal_of(const struct asked *asked, mr_error *error)
 {
-    for (size_t i = 0; asked->origin && i < asked->count; i++)
-        if (asked->results[i].status)
-            return mr_fail(error, asked->results[i].status, "record %zu of %zu: %s", i + 1,
-                           asked->count, mr_status_text(asked->results[i].status));
+    for (size_t i = 0; asked->origin && i < asked->count; i++) {
+        mr_status status = asked->results[i].status;
+
+        if (!status)
+            continue;
+        refuse(asked->results, asked->count, MR_BUSY);
+        return mr_fail(error, status, "record %zu of %zu: %s", i + 1, asked->count,
+                       mr_status_text(status));
+    }
     return MR_OK;
 }
 
@@ -455,10 +460,8 @@ static mr_status queue(struct mr_engine *engine, const struct asked *asked,
     if (status)
         return status;
     status = refusal_of(asked, error);
-    if (status) {
-        refuse(asked->results, asked->count, status);
+    if (status)
         return status;
-    }
     bytes = work_bytes(asked->count, &checked);
     if (bytes > sizeof stack)
         batch = take_batch(&engine->put_calls, bytes);

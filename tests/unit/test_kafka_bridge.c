@@ -35,6 +35,10 @@ struct world {
     mr_error error;
 };
 
+/* librdkafka waits for things, where brokers are far. */
+static const char *const impatience[] = {"topic.metadata.refresh.fast.interval.ms=10",
+                                         "reconnect.backoff.ms=10", "log_level=3"};
+
 static int set_up(void **state)
 {
     struct world *world = mr_new(struct world);
@@ -71,6 +75,9 @@ static int set_up(void **state)
         .memory_bytes = 16u << 20,
         .is_once = true,
     };
+    for (size_t i = 0; i < sizeof impatience / sizeof *impatience; i++)
+        assert_int_equal(mr_kafka_property_add(&world->properties, impatience[i], &world->error),
+                         MR_OK);
     *state = world;
     return 0;
 }
@@ -78,12 +85,15 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct world *world = *state;
+    char command[96];
 
     rd_kafka_mock_cluster_destroy(world->cluster);
     rd_kafka_destroy(world->kafka);
     mr_kafka_properties_fini(&world->properties);
     mr_service_close(world->service);
     mr_engine_close(world->engine);
+    snprintf(command, sizeof command, "rm -rf '%s'", world->directory);
+    assert_int_equal(system(command), 0);
     mr_free(world);
     return 0;
 }
@@ -183,6 +193,7 @@ static void see_topic(struct world *world, struct seen *seen)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(PARTITIONS);
+    const struct rd_kafka_metadata *metadata;
     char detail[200];
     rd_kafka_t *kafka;
 
@@ -190,8 +201,12 @@ static void see_topic(struct world *world, struct seen *seen)
     rd_kafka_conf_set(conf, "bootstrap.servers", world->config.brokers, NULL, 0);
     rd_kafka_conf_set(conf, "group.id", "test", NULL, 0);
     rd_kafka_conf_set(conf, "enable.partition.eof", "true", NULL, 0);
+    rd_kafka_conf_set(conf, "fetch.wait.max.ms", "10", NULL, 0);
+    rd_kafka_conf_set(conf, "topic.metadata.refresh.fast.interval.ms", "10", NULL, 0);
     kafka = rd_kafka_new(RD_KAFKA_CONSUMER, conf, detail, sizeof detail);
     assert_non_null(kafka);
+    assert_int_equal(rd_kafka_metadata(kafka, 1, NULL, &metadata, 10000), 0);
+    rd_kafka_metadata_destroy(metadata);
     for (int32_t id = 0; id < PARTITIONS; id++)
         rd_kafka_topic_partition_list_add(list, TOPIC, id)->offset = 0;
     assert_int_equal(rd_kafka_assign(kafka, list), 0);

@@ -29,7 +29,7 @@ struct lane {
     mr_shard_task *task;
     mr_shard_id shard;
     rd_kafka_t *kafka; /* NULL: not open */
-    rd_kafka_topic_t *topic;
+    rd_kafka_topic_t *topic, *state_topic;
     mr_mark position; /* through it all is in Kafka */
     bool has_position;
     struct sent *sent; /* of this batch */
@@ -70,6 +70,7 @@ static void close_lane(struct lane *lane)
     rd_kafka_purge(lane->kafka, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     rd_kafka_flush(lane->kafka, 0);
     rd_kafka_topic_destroy(lane->topic);
+    rd_kafka_topic_destroy(lane->state_topic);
     rd_kafka_destroy(lane->kafka);
     lane->kafka = NULL;
 }
@@ -114,8 +115,18 @@ static mr_status make_client(struct lane *lane, mr_error *error)
     rd_kafka_topic_conf_set_opaque(topic_conf, bridge);
     rd_kafka_topic_conf_set_partitioner_cb(topic_conf, choose);
     lane->topic = rd_kafka_topic_new(lane->kafka, bridge->config->topic, topic_conf);
-    mr_check(lane->topic);
+    lane->state_topic = rd_kafka_topic_new(lane->kafka, bridge->config->state_topic, NULL);
+    mr_check(lane->topic && lane->state_topic);
     return MR_OK;
+}
+
+/* Of both topics, now: a producer that learns of them by its messages lets these wait for a second. */
+static void learn_topics(struct lane *lane)
+{
+    const struct rd_kafka_metadata *metadata;
+
+    if (!rd_kafka_metadata(lane->kafka, 0, NULL, &metadata, ANSWER_MS))
+        rd_kafka_metadata_destroy(metadata);
 }
 
 /* Ends what an earlier one of our name has begun, and shuts it out. */
@@ -156,6 +167,7 @@ static bool open_lane(struct lane *lane)
     if (!status)
         status = mr_positions_read(bridge, take_position, lane, &error);
     if (!status) {
+        learn_topics(lane);
         mr_bridge_say(bridge, "event=lane-open lane=%s", lane->key);
         return true;
     }
@@ -260,7 +272,7 @@ static rd_kafka_resp_err_t offer_position(struct lane *lane, const mr_mark *mark
     char text[MR_POSITION_TEXT_BYTES];
     size_t size = mr_position_write(lane->bridge, mark, text);
     const rd_kafka_vu_t parts[] = {
-        {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = lane->bridge->config->state_topic},
+        {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = lane->state_topic},
         {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = 0},
         {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
         {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {lane->key, lane->key_size}},

@@ -165,6 +165,7 @@ static mr_status consume(struct mr_bridge *bridge, mr_lease_store *leases,
     config.processor_context = bridge;
     if (bridge->config->from_latest)
         config.from.start = MR_START_LATEST;
+    config.lease_ms = 1000; /* in memory, and nobody else's */
     config.calls_when_empty = true;
     config.keeps_strays = true;
     config.shard_sync_ms = 5000;

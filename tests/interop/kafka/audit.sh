@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
 # Stamped keys through bridges against a real broker, there and back: while bridges are killed at random
-# moments, the broker is restarted and shards are split and merged, no record is lost, none passes another
-# of its key, and in Kafka none is there twice (K1, K3, K4). Needs MILLRACE and the jars in $1.
+# moments, the broker is restarted, shards are split and merged and writes are throttled, no record is
+# lost, none passes another of its key, and none is there twice (K1, K3, K4, K7). That all this trouble came
+# is checked, too. Needs MILLRACE and the jars in $1.
 set -uo pipefail
 
 # shellcheck disable=SC2034 # for broker.sh
 kafka_jars=$1
 here=$PWD/tests/interop/kafka
 work=$(mktemp -d)
-server='' bridge='' writer='' pid='' brokers='' broker=''
+server='' bridge='' writer='' resharder='' pid='' brokers='' broker=''
 # shellcheck disable=SC1091
 . "$here/broker.sh"
-trap 'for pid in $bridge $writer $server $broker; do kill -9 "$pid" 2> /dev/null; done; rm -rf "$work"' EXIT
+trap 'for pid in $bridge $writer $resharder $server $broker; do kill -9 "$pid" 2> /dev/null; done; rm -rf "$work"' EXIT
 RANDOM=${MR_SEED:=$$}
 echo "MR_SEED=$MR_SEED"
 
-keys=20 each=${EACH:-500} kills=${KILLS:-20}
+keys=20 each=${EACH:-2000} kills=${KILLS:-20}
 
 ok() { # WHAT COMMAND...
     if "${@:2}"; then echo "ok - kafka: $1"; else echo "not ok - kafka: $1"; fi
@@ -32,41 +33,83 @@ write_all() {
         case $step in
         3) "$MILLRACE" split there 0 ;;
         7) "$MILLRACE" scale there 4 ;;
-        11) "$MILLRACE" scale there 1 ;;
+        11) "$MILLRACE" scale there 2 ;;
         15) "$MILLRACE" scale there 3 ;;
         esac
     done
+    touch "$work/written"
+}
+
+# The stream that Kafka's messages come into, again and again until they are all there.
+reshard_back() {
+    local shards
+
+    while [ ! -e "$work/there-and-back" ]; do
+        for shards in 4 3 2; do
+            "$MILLRACE" scale back $shards
+            sleep 1
+        done
+    done
+}
+
+# Dies at a random moment, mostly when it is at work: how long it lives is the point.
+kill_at_random() { # LOG
+    local i event=event=
+
+    [ $((RANDOM % 4)) = 0 ] || event='event=lane-open\|event=assigned'
+    for ((i = 0; i < 600; i++)); do
+        ! grep -q "$event" "$1" || break
+        kill -0 $bridge || return
+        sleep 0.1
+    done
+    sleep "$((RANDOM % 2)).$((RANDOM % 10))"
+    kill -0 $bridge || return # it ended by itself: that does not count
+    kill -9 $bridge
+    wait $bridge 2> /dev/null
+    killed=$((killed + 1))
+    bridge=''
 }
 
 # follow ARGUMENT...: a bridge that is killed at random moments, and once with the broker
 follow() {
+    killed=0 restarted=0
     for ((n = 0; n < kills; n++)); do
-        "$MILLRACE" bridge "$@" 2>> "$work/bridge.log" &
+        : > "$work/life.log"
+        "$MILLRACE" bridge "$@" 2> "$work/life.log" &
         bridge=$!
-        sleep "$((RANDOM % 2)).$((RANDOM % 10))" # how long it lives is the point
-        [ "$n" != $((kills / 2)) ] || { stop_broker KILL; start_broker; }
-        kill -9 $bridge
-        wait $bridge 2> /dev/null
-        bridge=''
+        if [ "$n" = $((kills / 2)) ]; then
+            stop_broker KILL
+            start_broker && restarted=1
+        fi
+        kill_at_random "$work/life.log"
+        cat "$work/life.log" >> "$work/bridge.log"
     done
-    wait $writer # all is there
+    [ -z "$writer" ] || wait "$writer" # all is there
     writer=''
     "$MILLRACE" bridge "$@" --once 2>> "$work/bridge.log"
 }
 
-# Lines "KEY NUMBER": each key has all its numbers, in order; "twice" if a number may come again.
-is_complete() { # FILE WHAT
-    awk -v keys=$keys -v each="$each" -v what="$2" '
+# Lines "KEY NUMBER": each key has all its numbers, once and in order.
+is_complete() { # FILE
+    awk -v keys=$keys -v each="$each" '
         $2 == last[$1] + 1 { last[$1]++; next }
-        what == "twice" && $2 <= last[$1] { next }
         { print "key " $1 " has " $2 " behind " last[$1] + 0; wrong = 1; exit }
         END { for (k = 0; k < keys; k++) if (last["key" k] != each) { print "key" k " ends at " last["key" k] + 0; wrong = 1 }
               exit wrong }' "$1"
 }
 
+closed_shards() { # STREAM
+    "$MILLRACE" shards "$1" --all --json | grep -c '"open":false'
+}
+
+was_throttled() { # STREAM
+    curl -s "$AWS_ENDPOINT_URL/metrics" |
+        grep "write_provisioned_throughput_exceeded.*\"$1\"" | grep -qv ' 0$'
+}
+
 start_broker || { echo "not ok - kafka: the broker does not start"; exit 1; }
 mkfifo "$work/said"
-MILLRACE_DATA=$work/data "$MILLRACE" serve --port 0 --json --limits off --state-delay 0 > "$work/said" 2> "$work/server.log" &
+MILLRACE_DATA=$work/data "$MILLRACE" serve --port 0 --json --limits on --metrics on --state-delay 0 > "$work/said" 2> "$work/server.log" &
 server=$!
 read -r line < "$work/said"
 AWS_ENDPOINT_URL=http://127.0.0.1:$(sed -E 's/.*"port":([0-9]+).*/\1/' <<< "$line")
@@ -77,13 +120,29 @@ export AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x AWS_REGION=u
 write_all > "$work/write.log" 2>&1 &
 writer=$!
 ok "a bridge into Kafka ends" follow there "kafka://$brokers/topic" --create 5
+ok "it was killed $killed times, the broker once" [ "$killed$restarted" = "${kills}1" ]
+ok "all was written" [ -e "$work/written" ]
+ok "shards were split and merged there" [ "$(closed_shards there)" -ge 8 ]
+ok "writes there were throttled" was_throttled there
 java -cp "$kafka_jars/*" "$here/Look.java" "$brokers" topic > "$work/there" 2> "$work/look.log"
 cut -d' ' -f3,4 "$work/there" > "$work/there.keys"
-ok "exactly once and in order, in Kafka" is_complete "$work/there.keys" once
+ok "exactly once and in order, in Kafka" is_complete "$work/there.keys"
 # shellcheck disable=SC2016 # it is for awk
 ok "in the partitions that Java chooses" awk '$1 != $2 { exit 1 } END { exit NR == 0 }' "$work/there"
 
-kills=5
-ok "a bridge out of Kafka ends" follow "kafka://$brokers/topic" back
+: > "$work/bridge.log"
+reshard_back > "$work/reshard.log" 2>&1 &
+resharder=$!
+ok "a bridge out of Kafka ends" follow "kafka://$brokers/topic" back \
+    --kafka-property session.timeout.ms=1000 --kafka-property heartbeat.interval.ms=200
+ok "it was killed $killed times, the broker once" [ "$killed$restarted" = "${kills}1" ]
+touch "$work/there-and-back"
+wait $resharder
+resharder=''
+ok "it was one that stores once" grep -q "delivery=exactly-once" "$work/bridge.log"
+ok "shards were split and merged back" [ "$(closed_shards back)" -ge 8 ]
+ok "writes back were throttled" was_throttled back
+ok "it was killed at work" [ "$(grep -c event=assigned "$work/bridge.log")" -ge $((kills / 2)) ]
 "$MILLRACE" tail back -F '%k %v\n' > "$work/back" 2> "$work/tail.log"
-ok "all and in order, back in a stream" is_complete "$work/back" twice
+ok "exactly once and in order, back in a stream" is_complete "$work/back"
+[ -z "${KEEP:-}" ] || cp -r "$work" "$KEEP"

@@ -30,6 +30,7 @@ transaction.state.log.replication.factor=1
 transaction.state.log.num.partitions=4
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
 END
     java -cp "$kafka_jars/*" kafka.tools.StorageTool format -t Zkx1cVJtS2ZSdGlLUXpYdw \
         -c "$work/kafka/server.properties" > "$work/kafka/format.log" 2>&1
