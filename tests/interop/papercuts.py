@@ -114,7 +114,7 @@ a, summary = {'StreamARN': arn}, client.describe_stream_summary(**stream)['Strea
 check('both name and ARN are described', all(
     each['StreamName'] == 'Papercuts' and each['StreamARN'] == arn for each in
     [summary, client.describe_stream(**a)['StreamDescription'],
-     client.list_streams()['StreamSummaries'][-1]]))
+     *(each for each in client.list_streams()['StreamSummaries'] if each['StreamARN'] == arn)]))
 changed = client.enable_enhanced_monitoring(**a, ShardLevelMetrics=['ALL'])
 check('and said of changes', changed['StreamName'] == 'Papercuts' and changed['StreamARN'] == arn)
 when_active(client, 'Papercuts')
