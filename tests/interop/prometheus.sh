@@ -19,7 +19,7 @@ check "promtool finds nothing" promtool check metrics < "$work/metrics"
 
 printf 'global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: millrace\n  static_configs: [{targets: ["%s"]}]\n' \
     "$target" > "$work/prometheus.yml"
-promtool check config "$work/prometheus.yml" > "$work/said" || cat "$work/said"
+promtool check config "$work/prometheus.yml" > "$work/config_said" || cat "$work/config_said"
 prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/prometheus" \
     --web.listen-address="127.0.0.1:$port" --log.level=error &
 server=$!
