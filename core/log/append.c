@@ -1,6 +1,7 @@
 /*
  * append.c - into the open group: places, times and numbers are given out here. An append lies in one
- * group as a whole, so that a crash leaves all of it or nothing (L4).
+ * group as a whole, so that a crash leaves all of it or nothing (L4). The place is given under a lock and
+ * written without it, by many at a time; the committer waits for them.
  */
 #include "base/check.h"
 #include "base/fail.h"
@@ -17,6 +18,7 @@ void mr_group_reset(struct mr_group *group)
     group->last = &group->first;
     group->waiter_count = 0;
     group->is_encrypted = false;
+    atomic_store(&group->writer_count, 0);
     group->status = MR_OK;
     group->next = NULL;
 }
@@ -32,16 +34,52 @@ void mr_log_make_room(struct mr_log *log)
         pthread_cond_signal(&log->room);
 }
 
-/* An upper bound of what the append takes in a group. */
-static uint64_t bytes_of(const struct mr_log_append *append)
-{
-    uint64_t bytes = append->entry.size ? JOURNAL_ENTRY_BYTES_MAX + append->entry.size : 0;
+/* ---- writers ------------------------------------------------------------------------------- */
 
-    if (append->key_id)
-        bytes += ENVELOPE_BYTES;
-    for (size_t i = 0; i < append->run_count; i++)
-        bytes += JOURNAL_ENTRY_BYTES_MAX + append->runs[i].frames.size;
-    return bytes;
+#define AWAITED (UINT32_C(1) << 31)
+
+void mr_group_await_writers(struct mr_group *group)
+{
+    uint32_t seen = atomic_fetch_or(&group->writer_count, AWAITED) | AWAITED;
+
+    while (seen != AWAITED) {
+        mr_word_wait(&group->writer_count, seen, UINT32_MAX);
+        seen = atomic_load(&group->writer_count);
+    }
+}
+
+static void end_writing(struct mr_group *group)
+{
+    if (atomic_fetch_sub(&group->writer_count, 1) == AWAITED + 1)
+        mr_word_wake(&group->writer_count, false);
+}
+
+/* ---- room ---------------------------------------------------------------------------------- */
+
+/* What an append takes in a group, but for the times: each of its entries has the same. */
+struct extent {
+    uint64_t bytes, number_count;
+    uint32_t entry_count;
+};
+
+static struct extent extent_of(const struct mr_log_append *append)
+{
+    struct extent extent = {.entry_count = (uint32_t)append->run_count};
+
+    if (append->entry.size) {
+        extent.entry_count++;
+        extent.number_count++;
+        extent.bytes += 1 + mr_varint_bytes(append->entry.size) + append->entry.size;
+    }
+    for (size_t i = 0; i < append->run_count; i++) {
+        const struct mr_log_run *run = &append->runs[i];
+
+        extent.number_count += run->record_count;
+        extent.bytes += 1 + mr_varint_bytes(run->log) + mr_varint_bytes(run->record_count) +
+                        mr_varint_bytes(run->record_bytes) + mr_varint_bytes(run->frames.size) +
+                        run->frames.size;
+    }
+    return extent;
 }
 
 static bool has_room(struct mr_log *log, uint64_t bytes)
@@ -120,15 +158,66 @@ static mr_status wait_for_room(struct mr_log *log, uint64_t bytes, uint32_t wait
     return status;
 }
 
-static uint8_t *write_entries(struct mr_log *log, struct mr_log_append *append, uint8_t *out,
-                              uint64_t later_ms)
+/* ---- append -------------------------------------------------------------------------------- */
+
+/* Where an append is written, and what it is numbered with. */
+struct place {
+    struct mr_group *group;
+    uint8_t *at, *end;
+    uint64_t later_ms, number;
+};
+
+/* In the open group; the sequencer is held, and there is room. */
+static struct place take_place(struct mr_log *log, struct mr_log_append *append,
+                               const struct extent *extent)
 {
-    uint64_t number = log->next_number;
+    struct mr_group *group = log->open;
+    struct place place = {.group = group, .number = log->next_number};
+
+    /* Time never runs backwards here: the order of times is the order of numbers. */
+    append->at_ms = log->last_ms;
+    if (!group->first) {
+        group->header.first_ms = append->at_ms;
+        group->header.first_number = log->next_number;
+    }
+    place.later_ms = (uint64_t)(append->at_ms - group->header.first_ms);
+    place.at = group->bytes + group->used;
+    place.end =
+        place.at + extent->bytes + (uint64_t)extent->entry_count * mr_varint_bytes(place.later_ms);
+    group->used = (uint32_t)(place.end - group->bytes);
+    log->next_number += extent->number_count;
+    *group->last = append;
+    group->last = &append->next;
+    group->waiter_count += !append->done;
+    group->is_encrypted |= append->key_id != 0;
+    append->group_serial = group->serial;
+    atomic_fetch_add_explicit(&group->writer_count, 1, memory_order_relaxed);
+    return place;
+}
+
+static uint8_t *write_frames(uint8_t *out, const struct mr_log_append *append,
+                             const struct mr_log_run *run)
+{
+    uint32_t put = run->first_put;
+
+    if (run->frames.data) {
+        memcpy(out, run->frames.data, run->frames.size);
+        return out + run->frames.size;
+    }
+    for (uint32_t i = 0; i < run->record_count; put = append->next_put[put], i++)
+        out = mr_frame_write(out, &append->puts[put]);
+    return out;
+}
+
+static void write_entries(struct mr_log_append *append, const struct place *place)
+{
+    uint64_t number = place->number;
+    uint8_t *out = place->at;
 
     if (append->entry.size) {
         append->entry_number = number++;
         *out++ = JOURNAL_OWNER;
-        out = mr_varint_write(out, later_ms);
+        out = mr_varint_write(out, place->later_ms);
         out = mr_varint_write(out, append->entry.size);
         memcpy(out, append->entry.data, append->entry.size);
         out += append->entry.size;
@@ -139,23 +228,21 @@ static uint8_t *write_entries(struct mr_log *log, struct mr_log_append *append, 
         run->first_number = number;
         number += run->record_count;
         *out++ = append->key_id ? JOURNAL_ENCRYPTED_RUN : JOURNAL_RUN;
-        out = mr_varint_write(out, later_ms);
+        out = mr_varint_write(out, place->later_ms);
         out = mr_varint_write(out, run->log);
         out = mr_varint_write(out, run->record_count);
         out = mr_varint_write(out, run->record_bytes);
         out = mr_varint_write(out, run->frames.size);
-        memcpy(out, run->frames.data, run->frames.size);
-        out += run->frames.size;
+        out = write_frames(out, append, run);
     }
-    log->next_number = number;
-    return out;
+    mr_check(out == place->end);
 }
 
 mr_status mr_log_append(struct mr_log *log, struct mr_log_append *append, uint32_t wait_ms,
                         mr_error *error)
 {
-    uint64_t bytes = bytes_of(append);
-    struct mr_group *group;
+    const struct extent extent = extent_of(append);
+    struct place place;
     bool wake = false;
     int64_t now_ms;
     mr_status status;
@@ -167,34 +254,25 @@ mr_status mr_log_append(struct mr_log *log, struct mr_log_append *append, uint32
         return status;
     now_ms = log->clock->wall_ms(log->clock);
     pthread_mutex_lock(&log->sequencer);
-    status = wait_for_room(log, bytes, wait_ms, error);
-    if (status)
-        goto out;
-
-    /* Time never runs backwards here: the order of times is the order of numbers. */
-    if (now_ms > log->last_ms)
-        log->last_ms = now_ms;
-    append->at_ms = log->last_ms;
-    group = log->open;
-    if (!group->first) {
-        group->header.first_ms = append->at_ms;
-        group->header.first_number = log->next_number;
+    status = wait_for_room(log,
+                           extent.bytes + (uint64_t)extent.entry_count * MR_VARINT_BYTES_MAX +
+                               (append->key_id ? ENVELOPE_BYTES : 0),
+                           wait_ms, error);
+    if (!status) {
+        if (now_ms > log->last_ms)
+            log->last_ms = now_ms;
+        place = take_place(log, append, &extent);
+        wake = log->is_commit_asleep;
+        log->is_commit_asleep = false;
     }
-    group->used = (uint32_t)(write_entries(log, append, group->bytes + group->used,
-                                           (uint64_t)(append->at_ms - group->header.first_ms)) -
-                             group->bytes);
-    group->is_encrypted |= append->key_id != 0;
-    *group->last = append;
-    group->last = &append->next;
-    group->waiter_count += !append->done;
-    append->group_serial = group->serial;
-    wake = log->is_commit_asleep;
-    log->is_commit_asleep = false;
-out:
     pthread_mutex_unlock(&log->sequencer);
+    if (status)
+        return status;
+    write_entries(append, &place);
+    end_writing(place.group); /* from here on it may be done, and gone */
     if (wake)
         mr_log_poke(&log->commit_word);
-    return status;
+    return MR_OK;
 }
 
 mr_status mr_log_wait(struct mr_log *log, struct mr_log_append *append, mr_error *error)

@@ -59,6 +59,7 @@ bool mr_log_commit(struct mr_log *log)
     if (!group)
         return false;
 
+    mr_group_await_writers(group);
     if (!group->status) {
         uint8_t *bytes = group->is_encrypted ? mr_log_encrypt_group(log, group) : group->bytes;
 

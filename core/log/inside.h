@@ -41,6 +41,7 @@ struct mr_group {
     uint64_t serial; /* counts groups: waiters of a group share a word to sleep on */
     struct mr_group_header header;
     struct mr_log_append *first, **last; /* in order */
+    _Atomic uint32_t writer_count;       /* appends that still write into it; more by append.c */
     uint32_t waiter_count;
     bool is_encrypted; /* something in it is: then the group is, as a whole */
     uint64_t hash;     /* once written */
@@ -210,6 +211,7 @@ void mr_log_forget_keys(struct mr_log *log); /* at closing */
 void mr_group_reset(struct mr_group *group);
 uint64_t mr_log_memory_max(struct mr_log *log);
 void mr_log_make_room(struct mr_log *log); /* wakes one that waits for room; sequencer held */
+void mr_group_await_writers(struct mr_group *group); /* it is not open any more */
 
 /* ---- commit.c ---- */
 bool mr_log_commit(struct mr_log *log);

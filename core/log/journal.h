@@ -45,7 +45,6 @@
 #define GROUP_BYTES_MAX ((MR_BATCH_BYTES_MAX) + (4u << 20))
 
 enum mr_journal_entry { JOURNAL_RUN = 1, JOURNAL_OWNER = 2, JOURNAL_ENCRYPTED_RUN = 3 };
-#define JOURNAL_ENTRY_BYTES_MAX (1 + 5 * MR_VARINT_BYTES_MAX) /* besides frames or bytes */
 
 struct mr_journal {
     struct mr_file *file;

@@ -114,7 +114,8 @@ struct mr_log_run {
     mr_log_id log;
     uint32_t record_count; /* >= 1 */
     uint64_t record_bytes; /* keys + data: for the counters */
-    mr_bytes frames;       /* at most MR_RUN_BYTES_GOOD, or one record */
+    mr_bytes frames;       /* at most MR_RUN_BYTES_GOOD, or one record; data NULL: of the puts */
+    uint32_t first_put;    /* then this is the first of them, in the append's */
     uint64_t first_number; /* out */
 };
 
@@ -122,7 +123,9 @@ struct mr_log_run {
 struct mr_log_append {
     struct mr_log_run *runs; /* copied by mr_log_append(), but for first_number of no use after */
     size_t run_count;
-    mr_bytes entry;  /* size 0: none. It comes before the runs */
+    const mr_put *puts; /* of runs without frames of their own, which are made where they belong */
+    const uint32_t *next_put; /* next_put[i] comes behind puts[i] in its run */
+    mr_bytes entry;           /* size 0: none. It comes before the runs */
     uint64_t key_id; /* 0: not encrypted; else as mr_log_encrypt() says for the runs' stream */
 
     /* Called once, when the append is durable and readable or has failed (status). In the order of

@@ -1,8 +1,8 @@
 /*
- * put.c - records in: check, hash, route, group by shard, frame, append.
+ * put.c - records in: check, hash, route, group by shard, append.
  *
- * Nothing is allocated per record: a batch works in one piece of memory, on the stack if it is
- * small, else from a list of used ones.
+ * Nothing is allocated per record, and data is copied once, into the journal's group: a batch works in
+ * one piece of memory, on the stack if it is small, else from a list of used ones.
  */
 #include "stream/put.h"
 
@@ -30,7 +30,7 @@ struct group {
     uint32_t created_s;
 };
 
-/* Working memory of one batch: arrays for count records, and their frames. */
+/* Working memory of one batch: arrays for count records. */
 struct mr_put_batch {
     struct mr_put_batch *next;
     size_t capacity;
@@ -44,7 +44,6 @@ struct work {
     uint32_t *next;  /* of the same group */
     uint32_t *table; /* finds a group by its shard: open addressing, index + 1 */
     uint32_t table_mask;
-    uint8_t *frames;
     uint32_t group_count;
     size_t run_count;
 };
@@ -171,19 +170,12 @@ struct asked {
     uint32_t wait_ms;
 };
 
-/* What checking a batch finds. */
-struct checked {
-    size_t good_count;
-    size_t frames_bytes; /* at most */
-    bool has_implicit_key;
-};
-
-static mr_status check(struct checked *checked, const mr_put *puts, size_t count,
-                       mr_put_result *results, mr_error *error)
+static mr_status check(const mr_put *puts, size_t count, mr_put_result *results,
+                       bool *has_implicit_key, mr_error *error)
 {
     size_t left = MR_BATCH_BYTES_MAX;
 
-    *checked = (struct checked){0};
+    *has_implicit_key = false;
     for (size_t i = 0; i < count; i++) {
         size_t key_size = puts[i].partition_key.size, data_size = puts[i].data.size;
 
@@ -198,9 +190,7 @@ static mr_status check(struct checked *checked, const mr_put *puts, size_t count
             results[i] = (mr_put_result){.status = results[i].status};
             continue;
         }
-        checked->good_count++;
-        checked->frames_bytes += key_size + data_size + MR_FRAME_BYTES_MORE;
-        checked->has_implicit_key |= !puts[i].explicit_hash_key;
+        *has_implicit_key |= !puts[i].explicit_hash_key;
     }
     return MR_OK;
 }
@@ -212,11 +202,11 @@ static uint32_t table_size(size_t count)
     return count < 2 ? 2 : UINT32_C(2) << (32 - __builtin_clz((uint32_t)count - 1));
 }
 
-static size_t work_bytes(size_t count, const struct checked *checked)
+static size_t work_bytes(size_t count)
 {
     return count * (sizeof(mr_hash_key) + sizeof(struct group) + sizeof(struct mr_log_run) +
                     sizeof(uint32_t)) +
-           table_size(count) * sizeof(uint32_t) + checked->frames_bytes;
+           table_size(count) * sizeof(uint32_t);
 }
 
 /* Lays the arrays out in memory, the most aligned first. */
@@ -229,7 +219,6 @@ static struct work work_in(uint8_t *memory, size_t count)
     work.next = (uint32_t *)(void *)(work.groups + count);
     work.table = work.next + count;
     work.table_mask = table_size(count) - 1;
-    work.frames = (uint8_t *)(work.table + work.table_mask + 1);
     memset(work.table, 0, (work.table_mask + 1) * sizeof *work.table);
     return work;
 }
@@ -316,26 +305,23 @@ static void return_to_limits(const struct mr_limits *limits, const struct work *
     }
 }
 
-/* ---- frame -------------------------------------------------------------------------------- */
+/* ---- runs --------------------------------------------------------------------------------- */
 
 static void make_runs(struct work *work, const mr_put *puts)
 {
-    uint8_t *out = work->frames;
-
     for (uint32_t g = 0; g < work->group_count; g++) {
         struct mr_log_run *run = NULL;
 
         for (uint32_t i = work->groups[g].first; i != NO_RECORD; i = work->next[i]) {
-            uint8_t *start = out;
+            size_t size = mr_frame_bytes(&puts[i]);
 
-            out = mr_frame_write(out, &puts[i]);
-            if (!run || run->frames.size + (size_t)(out - start) > MR_RUN_BYTES_GOOD) {
+            if (!run || run->frames.size + size > MR_RUN_BYTES_GOOD) {
                 run = &work->runs[work->run_count++];
-                *run = (struct mr_log_run){.log = work->groups[g].log, .frames.data = start};
+                *run = (struct mr_log_run){.log = work->groups[g].log, .first_put = i};
             }
             run->record_count++;
             run->record_bytes += puts[i].partition_key.size + puts[i].data.size;
-            run->frames.size += (size_t)(out - start);
+            run->frames.size += size;
         }
     }
 }
@@ -434,6 +420,8 @@ static mr_status give_places(struct mr_engine *engine, struct work *work, const 
         make_runs(work, asked->puts);
         append->runs = work->runs;
         append->run_count = work->run_count;
+        append->puts = asked->puts;
+        append->next_put = work->next;
         append->key_id = route->key_id;
         if (work->run_count == 0)
             return MR_OK;
@@ -451,10 +439,10 @@ static mr_status queue(struct mr_engine *engine, const struct asked *asked,
 {
     _Alignas(16) uint8_t stack[STACK_BYTES];
     struct mr_put_batch *batch = NULL;
-    struct checked checked;
     struct work work;
     size_t bytes;
-    mr_status status = check(&checked, asked->puts, asked->count, asked->results, error);
+    bool has_implicit_key;
+    mr_status status = check(asked->puts, asked->count, asked->results, &has_implicit_key, error);
 
     *is_queued = false;
     if (status)
@@ -462,11 +450,11 @@ static mr_status queue(struct mr_engine *engine, const struct asked *asked,
     status = refusal_of(asked, error);
     if (status)
         return status;
-    bytes = work_bytes(asked->count, &checked);
+    bytes = work_bytes(asked->count);
     if (bytes > sizeof stack)
         batch = take_batch(&engine->put_calls, bytes);
     work = work_in(batch ? batch->bytes : stack, asked->count);
-    if (checked.has_implicit_key)
+    if (has_implicit_key)
         mr_hash_keys_of(&asked->puts->partition_key, sizeof *asked->puts, asked->count, work.keys);
 
     if (hold_routes(engine, asked->wait_ms)) {
