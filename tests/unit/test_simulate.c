@@ -130,6 +130,67 @@ static void refuses_what_each_shard_alone_would(void **state)
     }
 }
 
+/* Seconds whose records come in up to three bursts, short or long, in all about what `shard_count`
+ * shards take: what decides is when they come, and what came when in the second before. */
+static size_t make_tight(struct mr_random *random, const struct mr_limits *limits,
+                         uint64_t shard_count, struct event *events, size_t room)
+{
+    size_t count = 0;
+
+    for (uint64_t second = 0; second < 6; second++) {
+        uint64_t left =
+            shard_count * limits->write_records_per_s * (850 + mr_random_below(random, 200)) / 1000;
+        uint64_t at_ns = 0;
+
+        for (uint64_t burst = mr_random_below(random, 3); left > 0; burst--) {
+            uint64_t size = burst == 0 ? left : mr_random_below(random, left + 1);
+            uint64_t room_ns = 1000000000 - at_ns;
+            uint64_t start_ns = mr_random_below(random, room_ns) >> mr_random_below(random, 4);
+            uint64_t span_ns = mr_random_below(random, room_ns - start_ns);
+
+            span_ns >>= mr_random_below(random, 8);
+            for (uint64_t i = 0; i < size && count < room; i++)
+                events[count++] = (struct event){
+                    .time_ns = second * 1000000000 + at_ns + start_ns + span_ns * i / size,
+                    .key = {mr_random_next(random), mr_random_next(random)},
+                    .bytes = (uint32_t)mr_random_below(random, 200),
+                };
+            left -= size;
+            at_ns += start_ns + span_ns;
+        }
+    }
+    return count;
+}
+
+/* Most shards here are near the border between those that are followed and those that need not be. */
+static void follows_whatever_can_matter(void **state)
+{
+    enum { ROOM = 2000, ROUNDS = 250 };
+    static struct event events[ROOM];
+    struct mr_random random = seed_random();
+    struct mr_grid grid;
+
+    (void)state;
+    mr_grid_init(&grid, NULL, 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        bool by_bytes = mr_random_below(&random, 3) == 0; /* a record has 100 of them */
+        uint32_t most = (uint32_t)(8 + mr_random_below(&random, 40));
+        struct mr_limits limits = {.write_records_per_s = most,
+                                   .write_bytes_per_s = most * (by_bytes ? 90 : 1000)};
+        uint64_t shard_count = 1 + mr_random_below(&random, 3);
+        size_t count = make_tight(&random, &limits, shard_count, events, ROOM);
+        struct mr_simulation *simulation = mr_simulation_new(&grid, &limits);
+
+        for (size_t i = 0; i < count; i++)
+            mr_simulation_add(simulation, events[i].time_ns, mr_grid_cell(&grid, events[i].key),
+                              events[i].bytes);
+        mr_simulation_end(simulation);
+        agrees(&grid, simulation, &limits, events, count);
+        mr_simulation_free(simulation);
+    }
+    mr_grid_fini(&grid);
+}
+
 /* More records in a second than are held at a time. */
 static void follows_a_crowded_second(void **state)
 {
@@ -243,6 +304,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_what_each_shard_alone_would),
+        cmocka_unit_test(follows_whatever_can_matter),
         cmocka_unit_test(follows_a_crowded_second),
         cmocka_unit_test(knows_how_busy_the_shards_were),
         cmocka_unit_test(folds_a_long_time_into_few_columns),
