@@ -185,6 +185,14 @@ union digests {
     vector8 by8[4][LANES_MAX / 8];
 };
 
+/* The four bytes from `at` on, zeros where the text has ended; it has at least four bytes. */
+static inline uint32_t word_at(const uint8_t *text, size_t size, size_t at)
+{
+    size_t from = at < size - 4 ? at : size - 4, over = at - from;
+
+    return (uint32_t)((uint64_t)mr_load32(text + from) >> (over < 4 ? over * 8 : 32));
+}
+
 /* rows is all zeros but for the lanes put before. */
 static inline void put_lane(union rows *rows, size_t lane, mr_bytes key)
 {
@@ -192,6 +200,13 @@ static inline void put_lane(union rows *rows, size_t lane, mr_bytes key)
     size_t full_words = key.size / 4, word;
     uint32_t last = 0x80;
 
+    if (key.size >= 4 && key.size < 16) { /* most keys; where they end cannot be foreseen */
+        for (word = 0; word < 4; word++)
+            rows->words[word][lane] = word_at(bytes, key.size, word * 4);
+        rows->words[full_words][lane] |= last << (key.size % 4 * 8);
+        rows->words[LENGTH_AT / 4][lane] = (uint32_t)key.size * 8;
+        return;
+    }
     for (word = 0; word < full_words; word++)
         rows->words[word][lane] = mr_load32(bytes + word * 4);
     for (size_t at = key.size; at > full_words * 4; at--)
@@ -325,8 +340,9 @@ void mr_hash_keys_of(const mr_bytes *keys, size_t stride_bytes, size_t count, mr
         }
         if (used == 0)
             continue;
-        for (size_t lane = 0; lane < lanes; lane++)
-            start_lane(&digests, lane);
+        for (size_t word = 0; word < 4; word++)
+            for (size_t lane = 0; lane < LANES_MAX; lane++)
+                digests.words[word][lane] = start[word];
         hash_lanes(lanes, &rows, &digests);
         for (size_t lane = 0; lane < used; lane++)
             out[places[lane]] = key_of(digests.words[0][lane], digests.words[1][lane],

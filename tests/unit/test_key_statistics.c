@@ -106,6 +106,39 @@ static void heavy_hitters_of_zipf_are_within_their_bounds(void **state)
     mr_free(exact);
 }
 
+/* Batches of any size, whose keys come and go while they are added. */
+static void batches_keep_the_same_bounds(void **state)
+{
+    static struct zipf zipf;
+    struct mr_random random = seed_random();
+    uint64_t *exact = mr_alloc_zero(KEYS, sizeof *exact);
+    struct mr_top top;
+
+    (void)state;
+    zipf_init(&zipf, 0.9);
+    mr_top_init(&top, 200);
+    for (int round = 0; round < 3000; round++) {
+        uint64_t keys[MR_TOP_BATCH], seconds[MR_TOP_BATCH] = {0};
+        uint32_t weights[MR_TOP_BATCH];
+        mr_hash_key ids[MR_TOP_BATCH];
+        mr_bytes texts[MR_TOP_BATCH];
+        struct mr_top_batch batch = {1 + mr_random_below(&random, MR_TOP_BATCH), ids, texts,
+                                     seconds};
+
+        for (size_t i = 0; i < batch.count; i++) {
+            keys[i] = (zipf_draw(&zipf, &random) + (uint64_t)round / 100) % KEYS;
+            weights[i] = (uint32_t)mr_random_below(&random, 100);
+            ids[i] = id_of(keys[i]);
+            texts[i] = (mr_bytes){&keys[i], sizeof keys[i]};
+            exact[keys[i]] += weights[i];
+        }
+        mr_top_add_batch(&top, &batch, weights);
+    }
+    bounds_hold(&top, exact);
+    mr_top_fini(&top);
+    mr_free(exact);
+}
+
 static void few_keys_are_counted_exactly(void **state)
 {
     struct mr_top top;
@@ -211,6 +244,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(heavy_hitters_of_zipf_are_within_their_bounds),
+        cmocka_unit_test(batches_keep_the_same_bounds),
         cmocka_unit_test(few_keys_are_counted_exactly),
         cmocka_unit_test(different_keys_are_counted_within_2_percent),
         cmocka_unit_test(evenness_of_few_keys_is_exact),

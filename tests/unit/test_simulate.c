@@ -1,6 +1,6 @@
 /* test_simulate.c - the simulation of all divisions at once refuses, record by record, what each
  * shard's limiter alone would refuse. */
-#include "../../tools/keys/simulate.h"
+#include "../../tools/keys/limiter.h"
 #include "support/near.h"
 #include "support/seed.h"
 
@@ -280,6 +280,27 @@ static void folds_a_long_time_into_few_columns(void **state)
     mr_grid_fini(&grid);
 }
 
+/* Where a multiplication stands for a division. */
+static void a_rate_s_worth_is_exact(void **state)
+{
+    struct mr_random random = seed_random();
+
+    (void)state;
+    for (int i = 0; i < 300000; i++) {
+        uint32_t per_s = (uint32_t)(mr_random_next(&random) >> (32 + mr_random_below(&random, 32)));
+        uint32_t amount =
+            (uint32_t)(mr_random_next(&random) >> (32 + mr_random_below(&random, 32)));
+        uint64_t multiple = (uint64_t)(per_s += per_s == 0) * mr_random_below(&random, 5);
+
+        if (i % 2 && multiple <= UINT32_MAX) /* where the quotient steps */
+            amount = (uint32_t)multiple - (i % 4 == 1);
+        if (i == 0)
+            per_s = amount = UINT32_MAX;
+        assert_int_equal(mr_bucket_rate_ns(mr_bucket_rate_of(per_s), amount),
+                         mr_bucket_worth_ns(per_s, amount));
+    }
+}
+
 /* Every cell's start, and the keys around it, belong to the shards they would in Kinesis. */
 static void cuts_the_space_as_kinesis_does(void **state)
 {
@@ -308,6 +329,7 @@ int main(void)
         cmocka_unit_test(follows_a_crowded_second),
         cmocka_unit_test(knows_how_busy_the_shards_were),
         cmocka_unit_test(folds_a_long_time_into_few_columns),
+        cmocka_unit_test(a_rate_s_worth_is_exact),
         cmocka_unit_test(cuts_the_space_as_kinesis_does),
     };
 

@@ -5,6 +5,7 @@
 #include "base/md5.h"
 #include "base/memory.h"
 #include "base/utf8.h"
+#include "keys/limiter.h"
 
 #include <stdio.h>
 #include <xxhash.h>
@@ -64,7 +65,8 @@ struct batch {
     mr_bytes keys[MR_ANALYSIS_BATCH];
     mr_hash_key ids[MR_ANALYSIS_BATCH];
     size_t base_bytes[MR_ANALYSIS_BATCH];
-    uint64_t times_ns[MR_ANALYSIS_BATCH];
+    uint64_t times_ns[MR_ANALYSIS_BATCH], seconds[MR_ANALYSIS_BATCH];
+    uint32_t bytes[MR_ANALYSIS_BATCH], ones[MR_ANALYSIS_BATCH];
 };
 
 static const char *why_not(mr_bytes key, bool is_placed)
@@ -160,23 +162,20 @@ static void make_keys(struct mr_analysis *analysis, struct mr_scheme_analysis *o
         }
     }
     mr_hash_keys_of(batch->keys, sizeof *batch->keys, count, batch->ids);
+    for (size_t i = 0; i < count; i++)
+        batch->bytes[i] = (uint32_t)(batch->keys[i].size + events[i]->data.size);
 }
 
-/* A list after the other: each stays in the nearest memory. */
-static void add_top(struct mr_scheme_analysis *own, const struct mr_event *const *events,
-                    size_t count, const struct batch *batch)
+static void add_top(struct mr_scheme_analysis *own, size_t count, const struct batch *batch)
 {
-    for (size_t i = 0; i < count; i++)
-        mr_top_add(&own->top_records, batch->ids[i], batch->keys[i], 1,
-                   batch->times_ns[i] / 1000000000);
-    for (size_t i = 0; i < count; i++)
-        mr_top_add(&own->top_bytes, batch->ids[i], batch->keys[i],
-                   batch->keys[i].size + events[i]->data.size, batch->times_ns[i] / 1000000000);
+    struct mr_top_batch top = {count, batch->ids, batch->keys, batch->seconds};
+
+    mr_top_add_batch(&own->top_records, &top, batch->ones);
+    mr_top_add_batch(&own->top_bytes, &top, batch->bytes);
 }
 
 /* Those in the sample are picked without a branch: it could not be foreseen. */
-static void add_spread(struct mr_scheme_analysis *own, const struct mr_event *const *events,
-                       size_t count, const struct batch *batch)
+static void add_spread(struct mr_scheme_analysis *own, size_t count, const struct batch *batch)
 {
     size_t picked[MR_ANALYSIS_BATCH], picked_count = 0;
 
@@ -187,36 +186,51 @@ static void add_spread(struct mr_scheme_analysis *own, const struct mr_event *co
     for (size_t p = 0; p < picked_count; p++) {
         size_t i = picked[p];
 
-        mr_spread_add(&own->spread, batch->ids[i], batch->keys[i].size + events[i]->data.size);
+        mr_spread_add(&own->spread, batch->ids[i], batch->bytes[i]);
     }
 }
 
+/* The cells of the hash space, and what is counted of each. */
+static void add_places(struct mr_analysis *analysis, struct mr_scheme_analysis *own,
+                       const struct mr_event *const *events, size_t count, struct batch *batch)
+{
+    uint16_t cells[MR_ANALYSIS_BATCH];
+    mr_hash_key *places = batch->ids;
+
+    if (is_recorded_key(analysis, &own->scheme)) {
+        for (size_t i = 0; i < count; i++)
+            if (events[i]->has_hash_key)
+                places[i] = events[i]->hash_key;
+    }
+    for (size_t i = 0; i < count; i++)
+        cells[i] = mr_grid_cell(&analysis->grid, places[i]);
+    for (size_t i = 0; i < count; i++)
+        mr_simulation_add(own->simulation, batch->times_ns[i], cells[i], batch->bytes[i]);
+    for (size_t i = 0; own->order && i < count; i++)
+        mr_order_add(own->order, &analysis->grid,
+                     XXH3_64bits(batch->keys[i].data, batch->base_bytes[i]), cells[i]);
+    for (size_t i = 0; own->hash_parts && i < count; i++) {
+        own->hash_parts[places[i].hi >> 48].record_count++;
+        own->hash_parts[places[i].hi >> 48].bytes += batch->bytes[i];
+    }
+}
+
+/* A statistic after the other: what each needs stays in the nearest memory meanwhile. */
 static void add_scheme(struct mr_analysis *analysis, struct mr_scheme_analysis *own,
                        const struct mr_event *const *events, size_t count, struct batch *batch)
 {
-    bool is_recorded = is_recorded_key(analysis, &own->scheme);
-
     make_keys(analysis, own, events, count, batch);
-    add_top(own, events, count, batch);
-    add_spread(own, events, count, batch);
+    add_top(own, count, batch);
+    add_spread(own, count, batch);
+    for (size_t i = 0; i < count; i++)
+        mr_distinct_add(own->distinct, batch->ids[i]);
     for (size_t i = 0; i < count; i++) {
-        mr_hash_key id = batch->ids[i];
-        mr_hash_key place = is_recorded && events[i]->has_hash_key ? events[i]->hash_key : id;
-        uint16_t cell = mr_grid_cell(&analysis->grid, place);
-        uint32_t bytes = (uint32_t)(batch->keys[i].size + events[i]->data.size);
+        uint32_t bytes = batch->bytes[i];
 
-        mr_simulation_add(own->simulation, batch->times_ns[i], cell, bytes);
-        mr_distinct_add(own->distinct, id);
         own->put_units += bytes <= PUT_UNIT_BYTES ? 1 : (bytes - 1) / PUT_UNIT_BYTES + 1;
         own->rounded_bytes += (uint64_t)(bytes + 1023) & ~UINT64_C(1023);
-        if (own->order)
-            mr_order_add(own->order, &analysis->grid,
-                         XXH3_64bits(batch->keys[i].data, batch->base_bytes[i]), cell);
-        if (own->hash_parts) {
-            own->hash_parts[place.hi >> 48].record_count++;
-            own->hash_parts[place.hi >> 48].bytes += bytes;
-        }
     }
+    add_places(analysis, own, events, count, batch); /* changes ids: the last */
 }
 
 mr_status mr_analysis_add(struct mr_analysis *analysis, const struct mr_event *events, size_t count,
@@ -241,6 +255,8 @@ mr_status mr_analysis_add(struct mr_analysis *analysis, const struct mr_event *e
                            "line %llu has no time: name it with --time-field, or give --rate N to "
                            "assume N records a second",
                            (unsigned long long)events[i].line);
+        batch.seconds[good_count] = batch.times_ns[good_count] / MR_LIMITER_SECOND_NS;
+        batch.ones[good_count] = 1;
         good[good_count++] = &events[i];
         analysis->event_count++;
     }

@@ -65,19 +65,34 @@ static void divide(struct mr_grid *grid, const mr_hash_key *stream_starts, uint3
     grid->shard_count += shard_count;
 }
 
-void mr_grid_init(struct mr_grid *grid, const mr_hash_key *stream_starts, size_t count)
+static void find_near(struct mr_grid *grid)
 {
     size_t cell = 0;
 
-    *grid = (struct mr_grid){.near = mr_alloc(NEAR_COUNT * sizeof *grid->near)};
-    cut(grid, stream_starts, count);
+    grid->near = mr_alloc(NEAR_COUNT * sizeof *grid->near);
+    grid->start_his = mr_alloc((grid->cell_count + 1) * sizeof *grid->start_his);
+    for (size_t c = 0; c < grid->cell_count; c++)
+        grid->start_his[c] = grid->starts[c].hi;
+    grid->start_his[grid->cell_count] = UINT64_MAX; /* no key is above it */
     for (size_t i = 0; i < NEAR_COUNT; i++) {
         mr_hash_key at = {.hi = (uint64_t)i << (64 - MR_GRID_NEAR_BITS)};
+        size_t behind;
 
         while (cell + 1 < grid->cell_count && !mr_hash_key_below(at, grid->starts[cell + 1]))
             cell++;
-        grid->near[i] = (uint16_t)cell;
+        behind = cell + 1;
+        while (behind + 1 < grid->cell_count &&
+               grid->start_his[behind + 1] == grid->start_his[cell + 1])
+            behind++;
+        grid->near[i] = (struct mr_grid_near){(uint16_t)cell, (uint16_t)behind};
     }
+}
+
+void mr_grid_init(struct mr_grid *grid, const mr_hash_key *stream_starts, size_t count)
+{
+    *grid = (struct mr_grid){0};
+    cut(grid, stream_starts, count);
+    find_near(grid);
     for (uint32_t n = 1; n <= MR_GRID_SHARDS_MAX; n++)
         divide(grid, NULL, n);
     if (count)
@@ -91,5 +106,6 @@ void mr_grid_fini(struct mr_grid *grid)
         mr_free(grid->divisions[i].shard_of);
     }
     mr_free(grid->starts);
+    mr_free(grid->start_his);
     mr_free(grid->near);
 }

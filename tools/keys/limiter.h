@@ -22,6 +22,22 @@ static inline uint64_t mr_bucket_worth_ns(uint32_t per_s, uint64_t amount)
     return amount * MR_LIMITER_SECOND_NS / per_s;
 }
 
+/* The same for many amounts without a division, and exact: the factor is rounded up by less than
+ * 2^-64, so the product by less than 2^-32, and quotients are 1 / per_s apart. */
+struct mr_bucket_rate {
+    mr_u128 ns_per_unit; /* in 2^-64 */
+};
+
+static inline struct mr_bucket_rate mr_bucket_rate_of(uint32_t per_s)
+{
+    return (struct mr_bucket_rate){(((mr_u128)MR_LIMITER_SECOND_NS << 64) + per_s - 1) / per_s};
+}
+
+static inline uint64_t mr_bucket_rate_ns(struct mr_bucket_rate rate, uint32_t amount)
+{
+    return (uint64_t)(rate.ns_per_unit * amount >> 64);
+}
+
 static inline bool mr_bucket_gives(uint64_t full_at_ns, uint64_t now_ns, uint64_t worth_ns)
 {
     return (full_at_ns <= now_ns) | (full_at_ns + worth_ns <= now_ns + MR_LIMITER_SECOND_NS);

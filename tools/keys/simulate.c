@@ -37,14 +37,13 @@ struct mr_simulation *mr_simulation_new(const struct mr_grid *grid, const struct
     made->per_record = 1.0f / (float)limits->write_records_per_s;
     made->per_byte = 1.0f / (float)limits->write_bytes_per_s;
     made->record_ns = mr_bucket_worth_ns(limits->write_records_per_s, 1);
+    made->byte_rate = mr_bucket_rate_of(limits->write_bytes_per_s);
     held_init(&made->held);
     held_init(&made->before);
     made->held.second = 0;
-    made->cell_records = mr_alloc_zero(cell_count, sizeof *made->cell_records);
-    made->cell_bytes = mr_alloc_zero(cell_count, sizeof *made->cell_bytes);
+    made->now = mr_alloc_zero(cell_count, sizeof *made->now);
     made->cells = mr_alloc_zero(cell_count, sizeof *made->cells);
-    made->record_sums = mr_alloc((cell_count + 1) * sizeof *made->record_sums);
-    made->byte_sums = mr_alloc((cell_count + 1) * sizeof *made->byte_sums);
+    made->sums = mr_alloc((cell_count + 1) * sizeof *made->sums);
     made->picked = mr_alloc(HELD_MAX * sizeof *made->picked);
     made->tails_second = UINT64_MAX;
     for (size_t i = 0; i < TAILS; i++)
@@ -80,11 +79,9 @@ void mr_simulation_free(struct mr_simulation *simulation)
         mr_free(simulation->divisions[i].bins);
         mr_free(simulation->divisions[i].followed);
     }
-    mr_free(simulation->cell_records);
-    mr_free(simulation->cell_bytes);
+    mr_free(simulation->now);
     mr_free(simulation->cells);
-    mr_free(simulation->record_sums);
-    mr_free(simulation->byte_sums);
+    mr_free(simulation->sums);
     mr_free(simulation->picked);
     for (size_t i = 0; i < TAILS; i++)
         mr_free(simulation->tails[i]);
@@ -96,12 +93,12 @@ void mr_simulation_free(struct mr_simulation *simulation)
 
 /* ---- following shards record by record ------------------------------------------------------ */
 
-/* A division a record, once, and only if one of its shards is followed. */
+/* Once a record, and only if one of its shards is followed. */
 static void find_worth(const struct mr_simulation *simulation, struct held *held)
 {
     for (; held->worth_count < held->count; held->worth_count++)
-        held->worth_ns[held->worth_count] = mr_bucket_worth_ns(simulation->limits.write_bytes_per_s,
-                                                               held->bytes[held->worth_count]);
+        held->worth_ns[held->worth_count] =
+            mr_bucket_rate_ns(simulation->byte_rate, held->bytes[held->worth_count]);
 }
 
 static inline void take(struct mr_simulation *simulation, struct mr_limiter *limiter,
@@ -118,7 +115,8 @@ static void walk_shard(struct mr_simulation *simulation, size_t index, uint32_t 
     const struct mr_division *division = &simulation->grid->divisions[index];
     uint16_t first = division->first_cells[number];
     uint16_t width = (uint16_t)(division->first_cells[number + 1] - first);
-    struct mr_limiter *limiter = &simulation->divisions[index].limiters[number];
+    struct mr_limiter *own = &simulation->divisions[index].limiters[number];
+    struct mr_limiter limiter = *own; /* stays in registers */
     uint32_t *picked = simulation->picked;
     size_t count = 0;
 
@@ -128,7 +126,8 @@ static void walk_shard(struct mr_simulation *simulation, size_t index, uint32_t 
         count += (uint16_t)(held->cells[i] - first) < width;
     }
     for (size_t i = 0; i < count; i++)
-        take(simulation, limiter, held, picked[i]);
+        take(simulation, &limiter, held, picked[i]);
+    *own = limiter;
 }
 
 /* Those of all shards that are followed. */
@@ -138,8 +137,7 @@ static void walk_division(struct mr_simulation *simulation, size_t index)
     struct division *division = &simulation->divisions[index];
     struct held *held = &simulation->held;
 
-    if (division->followed_count <= FILTER_MAX &&
-        2 * division->followed_count <= simulation->grid->divisions[index].shard_count) {
+    if (division->followed_count <= FILTER_MAX) {
         for (size_t i = 0; i < division->followed_count; i++)
             walk_shard(simulation, index, division->followed[i], held);
         return;
@@ -228,6 +226,13 @@ static void find_tails(struct mr_simulation *simulation)
     simulation->tails_second = before->second;
 }
 
+/* What lies in the cells from first to before end, by sums over the cells before each. */
+static inline struct mr_load between(const struct mr_load *sums, uint16_t first, uint16_t end)
+{
+    return (struct mr_load){sums[end].record_count - sums[first].record_count,
+                            sums[end].bytes - sums[first].bytes};
+}
+
 static uint64_t worth_ns(const struct mr_simulation *simulation, struct mr_load load)
 {
     uint64_t records_ns = load.record_count * simulation->record_ns;
@@ -253,11 +258,10 @@ static bool may_matter(struct mr_simulation *simulation, size_t index, uint32_t 
     if (simulation->tails_second != simulation->before.second)
         find_tails(simulation);
     for (size_t t = 0; t < TAILS; t++) {
-        const struct mr_load *sums = simulation->tails[t];
-        struct mr_load since = {now.record_count + sums[end].record_count -
-                                    sums[first].record_count,
-                                now.bytes + sums[end].bytes - sums[first].bytes};
+        struct mr_load since = between(simulation->tails[t], first, end);
 
+        since.record_count += now.record_count;
+        since.bytes += now.bytes;
         if (worth_ns(simulation, since) > SECOND_NS + t * QUARTER_NS)
             return true;
     }
@@ -266,15 +270,22 @@ static bool may_matter(struct mr_simulation *simulation, size_t index, uint32_t 
 
 /* ---- a second ------------------------------------------------------------------------------- */
 
+/* How much of one shard's second that is. (From signed numbers it takes no branch.) */
+static inline float busy_of(const struct mr_simulation *simulation, struct mr_load load)
+{
+    float by_records = (float)(int64_t)load.record_count * simulation->per_record;
+    float by_bytes = (float)(int64_t)load.bytes * simulation->per_byte;
+
+    return by_records > by_bytes ? by_records : by_bytes;
+}
+
 /* A shard got so much in this second. */
 static inline void visit(struct mr_simulation *simulation, size_t index, uint32_t number,
-                         uint64_t record_count, uint64_t bytes)
+                         struct mr_load now)
 {
     struct division *division = &simulation->divisions[index];
     struct shard *shard = &division->shards[number];
-    float by_records = (float)record_count * simulation->per_record;
-    float by_bytes = (float)bytes * simulation->per_byte;
-    float busy = by_records > by_bytes ? by_records : by_bytes;
+    float busy = busy_of(simulation, now);
     size_t bin = mr_bin_of(busy);
 
     division->bins[bin]++;
@@ -290,9 +301,8 @@ static inline void visit(struct mr_simulation *simulation, size_t index, uint32_
                       (size_t)(shard - simulation->shards), busy);
     if (!shard->is_followed) {
         bool is_next = shard->second + 1 == simulation->second;
-        struct mr_load now = {record_count, bytes};
-        struct mr_load both = {record_count + (is_next ? shard->record_count : 0),
-                               bytes + (is_next ? shard->bytes : 0)};
+        struct mr_load both = {now.record_count + (is_next ? shard->record_count : 0),
+                               now.bytes + (is_next ? shard->bytes : 0)};
 
         if ((both.record_count > simulation->limits.write_records_per_s ||
              both.bytes > simulation->limits.write_bytes_per_s) &&
@@ -300,52 +310,48 @@ static inline void visit(struct mr_simulation *simulation, size_t index, uint32_
             follow(simulation, index, number);
     }
     shard->second = simulation->second;
-    shard->record_count = (uint32_t)record_count;
-    shard->bytes = bytes;
+    shard->record_count = (uint32_t)now.record_count;
+    shard->bytes = now.bytes;
 }
 
 static void count_rows(struct mr_simulation *simulation)
 {
-    const struct mr_division *rows = &simulation->grid->divisions[MR_TIMELINE_ROWS - 1];
+    const uint16_t *first_cells = simulation->grid->divisions[MR_TIMELINE_ROWS - 1].first_cells;
     float *column = simulation->timeline.rows[simulation->column];
 
-    for (size_t i = 0; i < MR_TIMELINE_ROWS; i++) {
-        uint16_t first = rows->first_cells[i], end = rows->first_cells[i + 1];
-        float by_records = (float)(simulation->record_sums[end] - simulation->record_sums[first]) *
-                           simulation->per_record;
-        float by_bytes = (float)(simulation->byte_sums[end] - simulation->byte_sums[first]) *
-                         simulation->per_byte;
-
-        column[i] += by_records > by_bytes ? by_records : by_bytes;
-    }
+    for (size_t i = 0; i < MR_TIMELINE_ROWS; i++)
+        column[i] +=
+            busy_of(simulation, between(simulation->sums, first_cells[i], first_cells[i + 1]));
 }
 
 /* Each shard's part is the difference of the sums at its ends. */
 static void visit_all(struct mr_simulation *simulation)
 {
     const struct mr_grid *grid = simulation->grid;
-    uint64_t *records = simulation->record_sums, *bytes = simulation->byte_sums;
+    struct mr_load sum = {0};
 
-    records[0] = bytes[0] = 0;
     for (size_t c = 0; c < grid->cell_count; c++) {
-        records[c + 1] = records[c] + simulation->cell_records[c];
-        bytes[c + 1] = bytes[c] + simulation->cell_bytes[c];
-        simulation->cells[c].record_count += simulation->cell_records[c];
-        simulation->cells[c].bytes += simulation->cell_bytes[c];
+        struct mr_load now = simulation->now[c];
+
+        simulation->sums[c] = sum;
+        sum.record_count += now.record_count;
+        sum.bytes += now.bytes;
+        simulation->cells[c].record_count += now.record_count;
+        simulation->cells[c].bytes += now.bytes;
     }
+    simulation->sums[grid->cell_count] = sum;
     count_rows(simulation);
     for (size_t d = 0; d < grid->division_count; d++) {
         const uint16_t *first_cells = grid->divisions[d].first_cells;
 
         for (uint32_t i = 0; i < grid->divisions[d].shard_count; i++) {
-            uint16_t first = first_cells[i], end = first_cells[i + 1];
+            struct mr_load now = between(simulation->sums, first_cells[i], first_cells[i + 1]);
 
-            if (records[end] != records[first])
-                visit(simulation, d, i, records[end] - records[first], bytes[end] - bytes[first]);
+            if (now.record_count)
+                visit(simulation, d, i, now);
         }
     }
-    memset(simulation->cell_records, 0, grid->cell_count * sizeof *simulation->cell_records);
-    memset(simulation->cell_bytes, 0, grid->cell_count * sizeof *simulation->cell_bytes);
+    memset(simulation->now, 0, grid->cell_count * sizeof *simulation->now);
 }
 
 /* The same for a few records: each one's shards, the first time they are met. */
@@ -360,28 +366,26 @@ static void visit_few(struct mr_simulation *simulation)
 
         for (size_t i = 0; i < held->count; i++) {
             uint16_t number = shard_of[held->cells[i]];
-            uint64_t record_count = 0, bytes = 0;
+            struct mr_load now = {0};
 
             if (simulation->divisions[d].shards[number].second == simulation->second)
                 continue;
             for (size_t j = i; j < held->count; j++)
                 if (shard_of[held->cells[j]] == number) {
-                    record_count++;
-                    bytes += held->bytes[j];
+                    now.record_count++;
+                    now.bytes += held->bytes[j];
                 }
-            visit(simulation, d, number, record_count, bytes);
+            visit(simulation, d, number, now);
         }
     }
     for (size_t i = 0; i < held->count; i++) {
         uint16_t cell = held->cells[i];
-        float by_bytes = (float)held->bytes[i] * simulation->per_byte;
+        struct mr_load one = {1, held->bytes[i]};
 
         simulation->cells[cell].record_count++;
-        simulation->cells[cell].bytes += held->bytes[i];
-        simulation->timeline.rows[simulation->column][row_of[cell]] +=
-            by_bytes > simulation->per_record ? by_bytes : simulation->per_record;
-        simulation->cell_records[cell] = 0;
-        simulation->cell_bytes[cell] = 0;
+        simulation->cells[cell].bytes += one.bytes;
+        simulation->timeline.rows[simulation->column][row_of[cell]] += busy_of(simulation, one);
+        simulation->now[cell] = (struct mr_load){0};
     }
 }
 
@@ -455,8 +459,8 @@ void mr_simulation_add(struct mr_simulation *simulation, uint64_t time_ns, uint1
     held->cells[held->count] = cell;
     held->bytes[held->count] = bytes;
     held->at_ns[held->count++] = (uint32_t)(time_ns - simulation->second * SECOND_NS);
-    simulation->cell_records[cell]++;
-    simulation->cell_bytes[cell] += bytes;
+    simulation->now[cell].record_count++;
+    simulation->now[cell].bytes += bytes;
     simulation->in_second.record_count++;
     simulation->in_second.bytes += bytes;
 }

@@ -41,16 +41,17 @@ struct mr_simulation {
     struct mr_limits limits;
     float per_record, per_byte; /* parts of a second's limits */
     uint64_t record_ns;         /* until a record's worth has come in */
+    struct mr_bucket_rate byte_rate;
 
     uint64_t newest_ns, second; /* the one under way */
     bool is_crowded;            /* it has more records than are held: all shards are followed */
     struct held held, before;   /* of this second; of the last that had records */
     struct mr_load in_second, total, peak;
-    uint64_t *cell_records, *cell_bytes; /* in this second */
-    struct mr_load *cells;               /* in all */
-    uint64_t *record_sums, *byte_sums;   /* over the cells before each */
-    uint32_t *picked;                    /* room for the places of one shard's records */
-    struct mr_load *tails[TAILS];        /* of the second before: see find_tails() */
+    struct mr_load *now;          /* of each cell, in this second */
+    struct mr_load *cells;        /* in all */
+    struct mr_load *sums;         /* in this second, over the cells before each */
+    uint32_t *picked;             /* room for the places of one shard's records */
+    struct mr_load *tails[TAILS]; /* of the second before: see find_tails() */
     uint64_t tails_second;
 
     struct shard *shards; /* of all divisions */

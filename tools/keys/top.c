@@ -144,39 +144,93 @@ static void count(struct mr_top_key *key, uint64_t weight, uint64_t second)
         key->peak = key->in_second;
 }
 
-void mr_top_add(struct mr_top *top, mr_hash_key id, mr_bytes text, uint64_t weight, uint64_t second)
+/* A key without a counter, whose cell reaches the smallest one, takes that over. */
+static void take_over(struct mr_top *top, mr_hash_key id, mr_bytes text, uint64_t weight,
+                      uint64_t second)
 {
-    size_t slot = slot_of(top, id);
-    uint64_t *cell, error;
-    uint32_t index;
+    uint32_t index = top->heap[0].key;
+    uint64_t error = *cell_of(top, id); /* now: the other key may leave its weight in the same */
 
-    top->sum += weight;
-    if (top->slots[slot].key) { /* the heap learns it when it matters */
-        count(&top->keys[top->slots[slot].key - 1], weight, second);
-        return;
-    }
-    if (top->count < top->capacity) {
-        index = (uint32_t)top->count++;
-        name(&top->keys[index], id, text);
-        count(&top->keys[index], weight, second);
-        rise(top, index, (struct mr_top_place){top->keys[index].weight, index});
-        top->slots[slot] = (struct mr_top_slot){index + 1, tag_of(id)};
-        return;
-    }
-    cell = cell_of(top, id);
-    if (*cell + weight < top->heap[0].weight || *cell + weight < lightest(top).weight) {
-        *cell += weight;
-        return;
-    }
-    index = top->heap[0].key;
     vacate(top, slot_of(top, top->keys[index].id));
-    error = *cell; /* taken before the other key leaves its weight: it may be in the same cell */
     *cell_of(top, top->keys[index].id) = top->keys[index].weight;
     name(&top->keys[index], id, text);
     top->keys[index].weight = top->keys[index].error = error;
     count(&top->keys[index], weight, second);
     top->slots[slot_of(top, id)] = (struct mr_top_slot){index + 1, tag_of(id)};
     sink(top);
+}
+
+static void begin(struct mr_top *top, mr_hash_key id, mr_bytes text, uint64_t weight,
+                  uint64_t second)
+{
+    uint32_t index = (uint32_t)top->count++;
+
+    name(&top->keys[index], id, text);
+    count(&top->keys[index], weight, second);
+    rise(top, index, (struct mr_top_place){top->keys[index].weight, index});
+    top->slots[slot_of(top, id)] = (struct mr_top_slot){index + 1, tag_of(id)};
+}
+
+static inline void add(struct mr_top *top, mr_hash_key id, mr_bytes text, uint64_t weight,
+                       uint64_t second)
+{
+    size_t slot = home_of(top, id);
+    uint64_t *cell = cell_of(top, id);
+
+    top->sum += weight;
+    if (top->slots[slot].key) /* a key is never behind a free slot */
+        slot = slot_of(top, id);
+    if (top->slots[slot].key) /* the heap learns it when it matters */
+        count(&top->keys[top->slots[slot].key - 1], weight, second);
+    else if (top->count < top->capacity)
+        begin(top, id, text, weight, second);
+    else if (*cell + weight < top->heap[0].weight || *cell + weight < lightest(top).weight)
+        *cell += weight;
+    else
+        take_over(top, id, text, weight, second);
+}
+
+void mr_top_add(struct mr_top *top, mr_hash_key id, mr_bytes text, uint64_t weight, uint64_t second)
+{
+    add(top, id, text, weight, second);
+}
+
+/*
+ * Whether a key has a counter cannot be foreseen, so nothing branches on it: the batch is parted first.
+ * A key that is not in its home slot goes the long way, too.
+ */
+void mr_top_add_batch(struct mr_top *top, const struct mr_top_batch *batch, const uint32_t *weights)
+{
+    uint32_t known[MR_TOP_BATCH], counters[MR_TOP_BATCH], others[MR_TOP_BATCH];
+    size_t known_count = 0, other_count = 0;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        mr_hash_key id = batch->ids[i];
+        struct mr_top_slot slot = top->slots[home_of(top, id)];
+        bool is_known = (slot.key != 0) & (slot.tag == tag_of(id));
+
+        __builtin_prefetch(cell_of(top, id));
+        known[known_count] = others[other_count] = (uint32_t)i;
+        counters[known_count] = slot.key - 1;
+        known_count += is_known;
+        other_count += !is_known;
+    }
+    for (size_t k = 0; k < known_count; k++) {
+        struct mr_top_key *key = &top->keys[counters[k]];
+        size_t i = known[k];
+
+        if (!mr_hash_key_equal(key->id, batch->ids[i])) { /* 2^-32 of the time: hardly ever */
+            others[other_count++] = (uint32_t)i;
+            continue;
+        }
+        top->sum += weights[i];
+        count(key, weights[i], batch->seconds[i]);
+    }
+    for (size_t o = 0; o < other_count; o++) {
+        size_t i = others[o];
+
+        add(top, batch->ids[i], batch->texts[i], weights[i], batch->seconds[i]);
+    }
 }
 
 /* ---- asking --------------------------------------------------------------------------------- */

@@ -16,10 +16,10 @@
 
 struct mr_top_key {
     mr_hash_key id; /* its MD5 */
-    uint8_t *text;
-    size_t text_bytes, text_capacity;
     uint64_t weight, error;
     uint64_t second, in_second, peak; /* the most in one second, while it had its counter */
+    uint8_t *text;
+    size_t text_bytes, text_capacity;
 };
 
 #define MR_TOP_CELLS 4096
@@ -51,6 +51,17 @@ void mr_top_fini(struct mr_top *top);
 /* weight of the key with that MD5, in that second. */
 void mr_top_add(struct mr_top *top, mr_hash_key id, mr_bytes text, uint64_t weight,
                 uint64_t second);
+
+/* Many, as if those whose keys have a counter came before the others. */
+#define MR_TOP_BATCH 256
+struct mr_top_batch {
+    size_t count; /* at most MR_TOP_BATCH */
+    const mr_hash_key *ids;
+    const mr_bytes *texts;
+    const uint64_t *seconds;
+};
+void mr_top_add_batch(struct mr_top *top, const struct mr_top_batch *batch,
+                      const uint32_t *weights);
 
 /* The heaviest first, at most count_max; they point into top. */
 size_t mr_top_list(const struct mr_top *top, const struct mr_top_key **list, size_t count_max);
