@@ -109,7 +109,8 @@ static void knows_another_minute(void **state)
     fini(&ways);
 }
 
-/* Texts of all kinds; then a byte of the line is another, or it ends early. */
+/* Texts of all kinds, with much or nothing behind the line; then a byte of it is another, or it ends
+ * early. */
 static void says_what_the_long_way_says(void **state)
 {
     static const char letters[] = "abcXYZ019 {}[]:,./-\"\\\n\t\r";
@@ -120,16 +121,17 @@ static void says_what_the_long_way_says(void **state)
 
     (void)state;
     for (unsigned i = 0; i < whole_count; i++) {
-        char text[80];
+        char text[240];
+        size_t behind = mr_random_below(&random, 2) * 300, size;
         size_t key_size = 1 + mr_random_below(&random, 20);
         struct mr_event event = {
             .time_ms = (int64_t)mr_random_below(&random, UINT64_C(1) << 42),
             .key = {text, key_size},
-            .data = {text + key_size, mr_random_below(&random, sizeof text - key_size)}};
+            .data = {text + key_size, mr_random_below(&random, 60) * (1 + i % 3)}};
         bool is_simple = true;
 
         for (size_t c = 0; c < sizeof text; c++) {
-            bool is_rare = mr_random_below(&random, 300) == 0;
+            bool is_rare = mr_random_below(&random, 900) == 0;
 
             text[c] =
                 is_rare ? (char)mr_random_below(&random, 256)
@@ -138,17 +140,19 @@ static void says_what_the_long_way_says(void **state)
         }
         out.size = 0;
         mr_event_write(&out, &event);
+        size = out.size;
+        memset(mr_pack_extend(&out, behind), '{', behind);
         if (is_simple)
             assert_true(take_both(&ways, (const char *)out.data, out.size));
         for (unsigned change = 0; change < 4; change++) {
-            size_t place = mr_random_below(&random, out.size);
+            size_t place = mr_random_below(&random, size);
             uint8_t before = out.data[place];
 
             out.data[place] = (uint8_t)mr_random_below(&random, 256);
             taken += take_both(&ways, (const char *)out.data, out.size);
             out.data[place] = before;
         }
-        assert_false(take_both(&ways, (const char *)out.data, mr_random_below(&random, out.size)));
+        assert_false(take_both(&ways, (const char *)out.data, mr_random_below(&random, size)));
     }
     assert_true(taken > whole_count / 2); /* or the changes tried nothing */
     mr_pack_fini(&out);

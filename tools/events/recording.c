@@ -7,6 +7,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 struct members {
     struct mr_json_value time, key, hash, data, base64;
@@ -117,36 +120,77 @@ static inline bool take_plain(const uint8_t **at, const uint8_t *end, mr_bytes *
     return *at < end;
 }
 
-/* What a letter behind a backslash means; 0: this is not the place to know. */
-static uint8_t meaning_of(uint8_t letter)
+/* What the letter behind a backslash means; 0: this is not the place to know. */
+static const uint8_t meanings[256] = {
+    ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['n'] = '\n', ['t'] = '\t', ['r'] = '\r'};
+
+#define BLOCK_BYTES 64
+
+/* Bit i: byte i of a block does not mean itself. */
+#ifdef __SSE2__
+static inline uint64_t find_special(const uint8_t *block)
 {
-    switch (letter) {
-    case '"':
-    case '\\':
-    case '/':
-        return letter;
-    case 'n':
-        return '\n';
-    case 't':
-        return '\t';
-    case 'r':
-        return '\r';
-    default:
-        return 0;
+    uint64_t found = 0;
+
+    for (unsigned i = 0; i < BLOCK_BYTES; i += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(block + i));
+        __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+        __m128i slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+        __m128i odd = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)); /* and what is not ASCII */
+        int mask = _mm_movemask_epi8(_mm_or_si128(odd, _mm_or_si128(quote, slash)));
+
+        found |= (uint64_t)(unsigned)mask << i;
     }
+    return found;
 }
-
-/* How many of eight bytes, the first in the low end, come before one that does not mean itself. */
-static size_t plain_of_eight(uint64_t bytes)
+#else
+static inline uint64_t find_special(const uint8_t *block)
 {
-    const uint64_t ones = UINT64_MAX / 255, tops = ones << 7;
-    uint64_t quote = bytes ^ ones * '"', slash = bytes ^ ones * '\\';
-    /* A borrow disturbs only what comes behind the first found. */
-    uint64_t found = ((quote - ones) & ~quote) | ((slash - ones) & ~slash) |
-                     ((bytes - ones * 0x20) & ~bytes) | bytes;
+    uint64_t found = 0;
 
-    found &= tops;
-    return found ? (size_t)__builtin_ctzll(found) / 8 : 8;
+    for (unsigned i = 0; i < BLOCK_BYTES; i++)
+        found |=
+            (uint64_t)(block[i] == '"' || block[i] == '\\' || block[i] < 0x20 || block[i] >= 0x80)
+            << i;
+    return found;
+}
+#endif
+
+/*
+ * The escaped characters of a block, and what is before them; *at ends behind the last. The work of one
+ * does not wait for that of the one before, but for where it goes. False: there is a character that
+ * this is not the place to know. *is_end: *at is the quote at the end.
+ */
+static inline bool unescape_block(const uint8_t **at, uint8_t **out, bool *is_end)
+{
+    const uint8_t *block = *at;
+    uint64_t found = find_special(block);
+    unsigned done = 0; /* bytes of the block */
+
+    *is_end = false;
+    while (found) {
+        unsigned place = (unsigned)__builtin_ctzll(found);
+
+        for (unsigned i = done; i < place; i += 16) /* mostly once */
+            memcpy(*out + (i - done), block + i, 16);
+        *out += place - done;
+        done = place;
+        *is_end = block[place] == '"';
+        if (*is_end || place == BLOCK_BYTES - 1)
+            break;
+        if (block[place] != '\\' || !meanings[block[place + 1]])
+            return false;
+        *(*out)++ = meanings[block[place + 1]];
+        done = place + 2;
+        found &= done < BLOCK_BYTES ? UINT64_MAX << done : 0;
+    }
+    if (!found) {
+        memcpy(*out, block + done, BLOCK_BYTES);
+        *out += BLOCK_BYTES - done;
+        done = BLOCK_BYTES;
+    }
+    *at += done;
+    return true;
 }
 
 /* Text up to its quote, in one pass also where it is JSON itself and full of backslashes. */
@@ -154,36 +198,36 @@ static bool take_data(const uint8_t **at, const uint8_t *end, struct mr_line_rea
                       mr_bytes *data)
 {
     const uint8_t *from = *at;
+    bool is_end = false;
     uint8_t *start, *out;
 
     if (!take_plain(at, end, data))
         return false;
     if (**at == '"')
         return true;
-    start = out = mr_arena_reserve(reader->arena, (size_t)(end - from) + 8);
-    while (from < end && *from != '"') {
-        size_t plain = end - from >= 8 ? plain_of_eight(mr_load64(from)) : 0;
-        uint8_t byte;
+    start = out = mr_arena_reserve(reader->arena, (size_t)(end - from) + BLOCK_BYTES);
+    while (!is_end && (size_t)(end - from) >= 2 * BLOCK_BYTES)
+        if (!unescape_block(&from, &out, &is_end))
+            return false;
+    while (!is_end && from < end) { /* little is left of what was read */
+        uint8_t byte = *from;
 
-        if (plain > 0) {
-            memcpy(out, from, 8);
-            out += plain;
-            from += plain;
-            continue;
-        }
-        byte = *from++;
+        is_end = byte == '"';
+        if (is_end)
+            break;
         if (byte == '\\')
-            byte = from < end ? meaning_of(*from++) : 0;
+            byte = ++from < end ? meanings[*from] : 0;
         else if (byte < 0x20 || byte >= 0x80)
             byte = 0;
         if (byte == 0)
             return false;
         *out++ = byte;
+        from++;
     }
     *data = (mr_bytes){start, (size_t)(out - start)};
     mr_arena_keep(reader->arena, data->size);
     *at = from;
-    return from < end;
+    return is_end;
 }
 
 /* Reads ":20.123Z", whose characters are as numbers 0 where they are as in ":00.000Z". */
