@@ -1,8 +1,8 @@
 /*
- * aggregate.c - many small records become one, as the KPL packs them.
+ * aggregate.c - fills units: of a shard, whose records become one, as the KPL packs them; or loose.
  *
- * Each shard has one unit that is being filled. It ends when the next record does not fit, or when
- * its first one has waited for company long enough. Its bytes are made when it is sent.
+ * A unit ends when the next record does not fit, or when its first one has waited for company long
+ * enough. The bytes of an aggregate are made when it is sent.
  */
 #include "wire/aggregate.h"
 #include "base/memory.h"
@@ -13,26 +13,36 @@
 
 static struct mr_unit *open_unit(struct mr_producer *producer, struct mr_producer_shard *shard)
 {
-    struct mr_unit *unit = producer->free_units;
+    struct mr_unit *unit = mr_unit_take(producer);
 
-    if (unit)
-        producer->free_units = unit->next;
-    else
-        unit = mr_alloc(sizeof *unit);
-    *unit = (struct mr_unit){.shard = shard,
-                             .predicted = shard->id,
-                             .company_max = UINT32_MAX,
-                             .bytes = MR_AGGREGATE_BYTES_MORE,
-                             .due_ns = MR_NEVER,
-                             .expires_ns = MR_NEVER};
-    shard->open = unit;
+    if (shard) {
+        unit->shard = shard;
+        unit->predicted = shard->id;
+        unit->bytes = MR_AGGREGATE_BYTES_MORE;
+        shard->open = unit;
+    } else {
+        unit->is_loose = true;
+        producer->open_loose = unit;
+    }
     return unit;
 }
 
 static void end_unit(struct mr_producer *producer, struct mr_unit *unit)
 {
-    unit->shard->open = NULL;
-    mr_stage_limit_add(producer, unit);
+    if (unit->is_loose) {
+        producer->open_loose = NULL;
+        mr_stage_collect_add(producer, unit);
+    } else {
+        unit->shard->open = NULL;
+        mr_stage_limit_add(producer, unit);
+    }
+}
+
+/* It has all the company that it can. */
+static void end_full_unit(struct mr_producer *producer, struct mr_unit *unit)
+{
+    unit->due_ns = producer->now_ns;
+    end_unit(producer, unit);
 }
 
 static bool has_same_key(const struct mr_pending *a, const struct mr_pending *b)
@@ -49,9 +59,10 @@ static bool has_same_explicit_key(const struct mr_pending *a, const struct mr_pe
  * Finds the places of the record's keys in the unit, and what it adds to its bytes. A key that is in
  * the unit is known from its lane, without a table; or, if it has many lanes, from the last new one.
  */
-static size_t name_keys(const struct mr_unit *unit, struct mr_pending *record)
+static size_t name_keys(const struct mr_unit *unit, struct mr_pending *record,
+                        const struct mr_lane *lane)
 {
-    const struct mr_pending *own = record->lane->unit == unit ? record->lane->named_by : NULL;
+    const struct mr_pending *own = lane && lane->unit == unit ? lane->named_by : NULL;
     const struct mr_pending *like = own && has_same_key(own, record) ? own : unit->named_by;
     size_t bytes = 0;
 
@@ -73,55 +84,44 @@ static size_t name_keys(const struct mr_unit *unit, struct mr_pending *record)
 }
 
 static void add(struct mr_producer *producer, struct mr_unit *unit, struct mr_pending *record,
-                size_t bytes)
+                struct mr_lane *lane, size_t bytes)
 {
-    struct mr_lane *lane = record->lane;
-
     if (record->key_index == unit->key_count) {
         unit->key_count++;
         unit->named_by = record;
     }
     if (record->has_explicit_hash_key && record->explicit_index == unit->explicit_count)
         unit->explicit_count++;
-    lane->named_by = record;
-    lane->unit = unit;
-    mr_queue_push(&unit->records, record);
-    unit->record_count++;
+    mr_unit_add(producer, unit, record, lane);
     unit->bytes += bytes;
-    unit->due_ns =
-        mr_earlier(unit->due_ns, record->put_ns + producer->config.linger_ms * UINT64_C(1000000));
-    unit->expires_ns = mr_earlier(
-        unit->expires_ns, record->put_ns + producer->config.record_timeout_ms * UINT64_C(1000000));
-    if (record->attempt_count > unit->attempts_before)
-        unit->attempts_before = record->attempt_count;
+    if (lane)
+        lane->named_by = record;
 }
 
-bool mr_stage_aggregate_join(struct mr_producer *producer, struct mr_pending *record)
+static bool join_shard(struct mr_producer *producer, struct mr_pending *record,
+                       struct mr_lane *lane)
 {
-    struct mr_producer_shard *shard = mr_stage_route_find(producer, record->hash_key);
-    struct mr_lane *lane = record->lane;
+    struct mr_producer_shard *shard = mr_map_find(producer, record->hash_key);
     struct mr_unit *unit = shard->open;
     size_t bytes = 0;
 
-    /* P4: one unit at a time has records of a key. */
-    if (producer->config.is_ordered && lane->unit && lane->unit != unit)
+    if (lane && lane->unit && lane->unit != unit)
         return false;
     if (unit) {
-        bytes = name_keys(unit, record);
+        bytes = name_keys(unit, record, lane);
         if (unit->bytes + bytes > producer->config.aggregate_bytes ||
             unit->record_count == producer->config.aggregate_count) {
-            unit->due_ns = producer->now_ns; /* it has all the company that it can */
-            end_unit(producer, unit);
-            if (producer->config.is_ordered && lane->unit)
+            end_full_unit(producer, unit);
+            if (lane && lane->unit)
                 return false;
             unit = NULL;
         }
     }
     if (!unit) {
         unit = open_unit(producer, shard);
-        bytes = name_keys(unit, record);
+        bytes = name_keys(unit, record, lane);
     }
-    add(producer, unit, record, bytes);
+    add(producer, unit, record, lane, bytes);
     if (!producer->config.aggregates)
         end_unit(producer, unit);
     else
@@ -129,43 +129,80 @@ bool mr_stage_aggregate_join(struct mr_producer *producer, struct mr_pending *re
     return true;
 }
 
-/* P7 */
+/* A request may store its second record and refuse the first: so they are not of one key. */
+static bool join_loose(struct mr_producer *producer, struct mr_pending *record,
+                       struct mr_lane *lane)
+{
+    const struct mr_producer_config *config = &producer->config;
+    size_t bytes = (size_t)record->key_bytes + record->data_bytes;
+    struct mr_unit *unit = producer->open_loose;
+
+    if (lane && lane->unit)
+        return false;
+    if (unit && unit->bytes + bytes > config->request_bytes) {
+        end_full_unit(producer, unit);
+        unit = NULL;
+    }
+    if (!unit)
+        unit = open_unit(producer, NULL);
+    mr_unit_add(producer, unit, record, lane);
+    unit->bytes += bytes;
+    if (unit->record_count == config->request_count || unit->bytes >= config->request_bytes)
+        end_full_unit(producer, unit);
+    else
+        producer->open_due_ns = mr_earlier(producer->open_due_ns, unit->due_ns);
+    return true;
+}
+
+/* P4: one unit at a time has the key's lane. */
+bool mr_stage_aggregate_join(struct mr_producer *producer, struct mr_pending *record,
+                             struct mr_lane *lane)
+{
+    return producer->map.is_needed ? join_shard(producer, record, lane)
+                                   : join_loose(producer, record, lane);
+}
+
+/* P7: returns when it will be due, if it is not ended. */
+static uint64_t end_if_due(struct mr_producer *producer, struct mr_unit *unit)
+{
+    if (!unit)
+        return MR_NEVER;
+    if (!producer->is_urgent && unit->due_ns > producer->now_ns)
+        return unit->due_ns;
+    end_unit(producer, unit);
+    return MR_NEVER;
+}
+
 void mr_stage_aggregate(struct mr_producer *producer)
 {
-    uint64_t next_ns = MR_NEVER;
+    uint64_t next_ns;
 
     if (!producer->is_urgent && producer->now_ns < producer->open_due_ns)
         return;
-    for (size_t i = 0; i < producer->map.count; i++) {
-        struct mr_unit *unit = producer->map.shards[i]->open;
-
-        if (unit && (producer->is_urgent || unit->due_ns <= producer->now_ns))
-            end_unit(producer, unit);
-        else if (unit)
-            next_ns = mr_earlier(next_ns, unit->due_ns);
-    }
+    next_ns = end_if_due(producer, producer->open_loose);
+    for (size_t i = 0; i < producer->map.count; i++)
+        next_ns = mr_earlier(next_ns, end_if_due(producer, producer->map.shards[i]->open));
     producer->open_due_ns = next_ns;
 }
 
 void mr_stage_aggregate_write(const struct mr_unit *unit, struct mr_pack *out)
 {
-    const struct mr_pending *record;
     uint32_t next = 0;
 
     mr_aggregate_begin(out);
-    for (record = unit->records.first; record; record = record->next)
-        if (record->key_index == next) {
-            mr_aggregate_add_key(out, mr_pending_key(record));
+    for (size_t i = 0; i < unit->record_count; i++)
+        if (unit->records[i]->key_index == next) {
+            mr_aggregate_add_key(out, mr_pending_key(unit->records[i]));
             next++;
         }
     next = 0;
-    for (record = unit->records.first; next < unit->explicit_count; record = record->next)
-        if (record->explicit_index == next) {
-            mr_aggregate_add_hash_key(out, record->hash_key);
+    for (size_t i = 0; next < unit->explicit_count; i++)
+        if (unit->records[i]->explicit_index == next) {
+            mr_aggregate_add_hash_key(out, unit->records[i]->hash_key);
             next++;
         }
-    for (record = unit->records.first; record; record = record->next)
-        mr_aggregate_add_record(out, record->key_index, record->explicit_index,
-                                mr_pending_data(record));
+    for (size_t i = 0; i < unit->record_count; i++)
+        mr_aggregate_add_record(out, unit->records[i]->key_index, unit->records[i]->explicit_index,
+                                mr_pending_data(unit->records[i]));
     mr_aggregate_end_unsigned(out);
 }

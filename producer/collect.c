@@ -8,7 +8,7 @@ void mr_stage_collect_add(struct mr_producer *producer, struct mr_unit *unit)
 {
     unit->shard = NULL;
     mr_units_push(&producer->ready, unit);
-    producer->ready_count++;
+    producer->ready_count += mr_unit_width(unit);
     producer->ready_bytes += mr_unit_bytes(unit);
     producer->ready_due_ns = mr_earlier(producer->ready_due_ns, unit->due_ns);
 }
@@ -28,15 +28,16 @@ static void send_some(struct mr_producer *producer)
     struct mr_unit *unit;
 
     while ((unit = producer->ready.first) && count < count_max) {
-        size_t more = mr_unit_bytes(unit);
+        size_t more = mr_unit_bytes(unit), more_count = mr_unit_width(unit);
 
         if (unit->company_max < count_max)
             count_max = unit->company_max;
-        if (count > 0 && (bytes + more > producer->config.request_bytes || count >= count_max))
+        if (count > 0 &&
+            (bytes + more > producer->config.request_bytes || count + more_count > count_max))
             break;
         mr_units_push(&units, mr_units_pop(&producer->ready));
         bytes += more;
-        count++;
+        count += more_count;
     }
     producer->ready_count -= count;
     producer->ready_bytes -= bytes;

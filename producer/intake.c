@@ -1,8 +1,8 @@
 /*
  * intake.c - where records come in: the buffer and its bound, and who waits for answers.
  *
- * put copies a record into memory taken from a pool, by sizes, under one short lock. The producer's
- * thread takes all that has come at once, and gives back all that it has answered at once.
+ * put copies records into chunks, one behind the other, under one short lock. The producer's thread
+ * takes what has come chunk by chunk, and says of all that it has answered at once.
  */
 #include "base/check.h"
 #include "base/fail.h"
@@ -14,99 +14,115 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define STEP_BYTES 64          /* of the small sizes in the pool */
-#define SMALL_CLASSES 16       /* up to 1 KiB; then by powers of two up to 256 KiB */
-#define COPIED_LOCKED_MAX 4096 /* a larger record is copied outside the lock */
+#define CHUNK_BYTES ((size_t)64 << 10)
+#define CHUNKS_LEAST 4 /* in a small buffer */
 
-/* ---- memory --------------------------------------------------------------------------------- */
-
-/* The class of a size, and how much memory of that class has; MR_POOL_CLASSES: not pooled. */
-static unsigned class_of(size_t bytes, size_t *class_bytes)
-{
-    unsigned class = SMALL_CLASSES;
-
-    if (bytes <= STEP_BYTES * SMALL_CLASSES) {
-        class = (unsigned)((bytes + STEP_BYTES - 1) / STEP_BYTES) - 1;
-        *class_bytes = (class + 1) * STEP_BYTES;
-        return class;
-    }
-    *class_bytes = STEP_BYTES * SMALL_CLASSES * 2;
-    while (class < MR_POOL_CLASSES && *class_bytes < bytes) {
-        *class_bytes *= 2;
-        class ++;
-    }
-    if (class == MR_POOL_CLASSES)
-        *class_bytes = bytes;
-    return class;
-}
-
-static size_t bytes_of(const struct mr_pending *record)
-{
-    return sizeof *record + record->key_bytes + record->data_bytes;
-}
-
-static struct mr_pending *take_memory(struct mr_intake *intake, size_t bytes)
-{
-    size_t class_bytes;
-    unsigned class = class_of(bytes, &class_bytes);
-    struct mr_pending *record = class < MR_POOL_CLASSES ? intake->pool[class] : NULL;
-
-    if (!record)
-        return mr_alloc(class_bytes);
-    intake->pool[class] = record->next;
-    intake->pool_bytes -= class_bytes;
-    return record;
-}
-
-/* Together with what is in use the pool has no more than the buffer may. */
-static void give_memory(struct mr_intake *intake, struct mr_pending *record)
-{
-    size_t class_bytes;
-    unsigned class = class_of(bytes_of(record), &class_bytes);
-
-    if (class == MR_POOL_CLASSES ||
-        intake->pool_bytes + intake->pending_bytes > intake->bytes_max) {
-        mr_free(record);
-        return;
-    }
-    record->next = intake->pool[class];
-    intake->pool[class] = record;
-    intake->pool_bytes += class_bytes;
-}
+/* ---- chunks --------------------------------------------------------------------------------- */
 
 void mr_intake_init(struct mr_intake *intake, size_t bytes_max)
 {
-    *intake = (struct mr_intake){.bytes_max = bytes_max, .wakes_at = 1, .flush_count = 1};
+    *intake = (struct mr_intake){.bytes_max = bytes_max,
+                                 .chunk_bytes = bytes_max / CHUNKS_LEAST,
+                                 .wakes_at = 1,
+                                 .flush_count = 1,
+                                 .flush_capacity = 8};
+    if (intake->chunk_bytes > CHUNK_BYTES)
+        intake->chunk_bytes = CHUNK_BYTES;
     pthread_mutex_init(&intake->lock, NULL);
     mr_condition_init(&intake->changed);
-    intake->flush_capacity = 8;
     intake->unanswered = mr_alloc_zero(intake->flush_capacity, sizeof *intake->unanswered);
 }
 
 void mr_intake_fini(struct mr_intake *intake)
 {
-    for (unsigned class = 0; class < MR_POOL_CLASSES; class ++)
-        for (struct mr_pending *record; (record = intake->pool[class]);) {
-            intake->pool[class] = record->next;
-            mr_free(record);
-        }
-    mr_free(intake->came.records);
+    for (struct mr_chunk *chunk; (chunk = intake->free);) {
+        intake->free = chunk->next;
+        mr_free(chunk);
+    }
     mr_free(intake->unanswered);
     pthread_cond_destroy(&intake->changed);
     pthread_mutex_destroy(&intake->lock);
+}
+
+/* The next record begins a chunk. */
+static void end_last(struct mr_intake *intake)
+{
+    struct mr_chunk *last = intake->last;
+
+    if (!last)
+        return;
+    last->is_ended = true;
+    if (last->taken == last->size) /* then it is the first, too */
+        intake->first = intake->last = NULL;
+}
+
+/* Its bytes are used, whether records are in them or not, and its flush waits for it. */
+static void use(struct mr_intake *intake, struct mr_chunk *chunk, uint32_t flush)
+{
+    intake->pending_bytes += chunk->capacity;
+    chunk->flush = flush;
+    intake->unanswered[flush - intake->flush_first]++;
+}
+
+static uint32_t next_flush(const struct mr_intake *intake)
+{
+    return intake->flush_first + (uint32_t)(intake->flush_count - 1);
+}
+
+static void append(struct mr_intake *intake, struct mr_chunk *chunk)
+{
+    end_last(intake);
+    use(intake, chunk, next_flush(intake));
+    if (intake->last)
+        intake->last->next = chunk;
+    else
+        intake->first = chunk;
+    intake->last = chunk;
+}
+
+static struct mr_chunk *take_free(struct mr_intake *intake)
+{
+    struct mr_chunk *chunk = intake->free;
+
+    if (!chunk)
+        return mr_chunk_new(intake->chunk_bytes);
+    intake->free = chunk->next;
+    intake->free_bytes -= chunk->capacity;
+    *chunk = (struct mr_chunk){.capacity = chunk->capacity};
+    return chunk;
+}
+
+/* All of its records are answered. Free chunks and those in use are no more than the buffer. */
+static void retire(struct mr_intake *intake, struct mr_chunk *chunk)
+{
+    if (chunk == intake->last)
+        intake->first = intake->last = NULL;
+    intake->pending_bytes -= chunk->capacity;
+    intake->unanswered[chunk->flush - intake->flush_first]--;
+    if (chunk->is_own ||
+        intake->pending_bytes + intake->free_bytes + chunk->capacity > intake->bytes_max) {
+        mr_free(chunk);
+        return;
+    }
+    chunk->next = intake->free;
+    intake->free = chunk;
+    intake->free_bytes += chunk->capacity;
 }
 
 /* ---- in ------------------------------------------------------------------------------------- */
 
 static mr_status check(const struct mr_producer *producer, const mr_put *put, mr_error *error)
 {
-    size_t key_bytes = put->partition_key.size, data_bytes = put->data.size, chars;
+    mr_bytes key = put->partition_key;
+    size_t bytes_max = producer->record_bytes_max, chars;
 
-    if (key_bytes > MR_PARTITION_KEY_BYTES_MAX || data_bytes > producer->record_bytes_max ||
-        key_bytes + data_bytes > producer->record_bytes_max)
+    if (key.size > MR_PARTITION_KEY_BYTES_MAX || put->data.size > bytes_max ||
+        key.size + put->data.size > bytes_max)
         return mr_fail(error, MR_LIMIT, "a record of %zu bytes: key and data together may have %zu",
-                       key_bytes + data_bytes, producer->record_bytes_max);
-    chars = mr_utf8_chars(put->partition_key);
+                       key.size + put->data.size, bytes_max);
+    if (key.size - 1 < MR_PARTITION_KEY_CHARS_MAX && mr_ascii_bytes(key) == key.size)
+        return MR_OK;
+    chars = mr_utf8_chars(key);
     if (chars < 1 || chars > MR_PARTITION_KEY_CHARS_MAX)
         return mr_fail(error, MR_INVALID, "a partition key has 1 to %d characters of UTF-8",
                        MR_PARTITION_KEY_CHARS_MAX);
@@ -115,14 +131,9 @@ static mr_status check(const struct mr_producer *producer, const mr_put *put, mr
 
 static void fill(struct mr_pending *record, const mr_put *put, void *token, uint64_t now_ns)
 {
-    *record = (struct mr_pending){
-        .token = token,
-        .put_ns = now_ns,
-        .key_bytes = (uint32_t)put->partition_key.size,
-        .data_bytes = (uint32_t)put->data.size,
-        .flush = record->flush,
-        .has_explicit_hash_key = put->explicit_hash_key != NULL,
-    };
+    record->token = token;
+    record->put_ns = now_ns;
+    record->has_explicit_hash_key = put->explicit_hash_key != NULL;
     if (put->explicit_hash_key)
         record->hash_key = *put->explicit_hash_key;
     memcpy(record->bytes, put->partition_key.data, put->partition_key.size);
@@ -130,60 +141,109 @@ static void fill(struct mr_pending *record, const mr_put *put, void *token, uint
         memcpy(record->bytes + put->partition_key.size, put->data.data, put->data.size);
 }
 
-/* P3: at most so many bytes are unanswered. Hold the lock. */
-static mr_status reserve(struct mr_intake *intake, size_t bytes, mr_error *error)
+/* P3: no more than so many bytes are used. Hold the lock. */
+static mr_status check_room(struct mr_intake *intake, size_t bytes, mr_error *error)
 {
+    if (intake->pending_bytes + bytes <= intake->bytes_max)
+        return MR_OK;
+    intake->refused_count++;
+    return mr_fail(error, MR_BUSY,
+                   "the buffer is full: %zu records take %zu of %zu bytes; wait for room with "
+                   "mr_producer_wait()",
+                   intake->pending_count, intake->pending_bytes, intake->bytes_max);
+}
+
+/* A record that is larger than a chunk is copied while others go on. Holds the lock but for that. */
+static mr_status put_large(struct mr_intake *intake, const mr_put *put, void *token,
+                           uint64_t now_ns, mr_error *error)
+{
+    size_t bytes = mr_pending_size(put->partition_key.size, put->data.size);
+    struct mr_chunk *chunk;
+    mr_status status = check_room(intake, bytes, error);
+
+    if (status)
+        return status;
+    intake->pending_bytes += bytes;
+    pthread_mutex_unlock(&intake->lock);
+    chunk = mr_chunk_new(bytes);
+    chunk->is_own = true;
+    fill(mr_chunk_add(chunk, put->partition_key.size, put->data.size), put, token, now_ns);
+    pthread_mutex_lock(&intake->lock);
+    intake->pending_bytes -= bytes;
+    append(intake, chunk);
+    return MR_OK;
+}
+
+static mr_status put_small(struct mr_intake *intake, const mr_put *put, void *token,
+                           uint64_t now_ns, mr_error *error)
+{
+    size_t key_bytes = put->partition_key.size, data_bytes = put->data.size;
+    struct mr_pending *record =
+        intake->last ? mr_chunk_add(intake->last, key_bytes, data_bytes) : NULL;
+    mr_status status;
+
+    if (!record) {
+        status = check_room(intake, intake->chunk_bytes, error);
+        if (status)
+            return status;
+        append(intake, take_free(intake));
+        record = mr_chunk_add(intake->last, key_bytes, data_bytes);
+    }
+    fill(record, put, token, now_ns);
+    return MR_OK;
+}
+
+static mr_status put_one(struct mr_intake *intake, const mr_put *put, void *token, uint64_t now_ns,
+                         mr_error *error)
+{
+    size_t bytes = mr_pending_size(put->partition_key.size, put->data.size);
+    mr_status status;
+
     if (intake->is_closed)
         return mr_fail(error, MR_CLOSED, "the producer is being closed");
-    if (intake->pending_bytes + bytes > intake->bytes_max) {
-        intake->refused_count++;
-        return mr_fail(error, MR_BUSY,
-                       "the buffer is full: %zu records take %zu of %zu bytes; wait for room with "
-                       "mr_producer_wait()",
-                       intake->pending_count, intake->pending_bytes, intake->bytes_max);
-    }
-    intake->pending_bytes += bytes;
+    if (bytes > intake->chunk_bytes)
+        status = put_large(intake, put, token, now_ns, error);
+    else
+        status = put_small(intake, put, token, now_ns, error);
+    if (status)
+        return status;
     intake->pending_count++;
-    intake->unanswered[intake->flush_count - 1]++;
+    intake->came_count++;
     intake->put_count++;
+    intake->put_bytes += put->partition_key.size + put->data.size;
     return MR_OK;
+}
+
+mr_status mr_producer_put_many(mr_producer *producer, const mr_put *puts, void *const *tokens,
+                               size_t count, size_t *accepted_count, mr_error *error)
+{
+    struct mr_intake *intake = &producer->intake;
+    uint64_t now_ns = producer->clock->monotonic_ns(producer->clock);
+    size_t good_count = 0, i;
+    mr_status failure = MR_OK, status = MR_OK;
+    bool wakes;
+
+    while (good_count < count && !(failure = check(producer, &puts[good_count], error)))
+        good_count++;
+    pthread_mutex_lock(&intake->lock);
+    for (i = 0; i < good_count && !status; i += !status)
+        status = put_one(intake, &puts[i], tokens ? tokens[i] : NULL, now_ns, error);
+    wakes = intake->came_count >= intake->wakes_at;
+    pthread_mutex_unlock(&intake->lock);
+    if (wakes)
+        mr_producer_wake(producer);
+    *accepted_count = i;
+    return status ? status : failure;
 }
 
 mr_status mr_producer_put(mr_producer *producer, const mr_put *put, void *token, mr_error *error)
 {
-    struct mr_intake *intake = &producer->intake;
-    size_t bytes = sizeof(struct mr_pending) + put->partition_key.size + put->data.size;
-    uint64_t now_ns = producer->clock->monotonic_ns(producer->clock);
-    struct mr_pending *record;
-    bool wakes;
-    mr_status status = check(producer, put, error);
+    size_t accepted_count;
 
-    if (status)
-        return status;
-    pthread_mutex_lock(&intake->lock);
-    status = reserve(intake, bytes, error);
-    if (status) {
-        pthread_mutex_unlock(&intake->lock);
-        return status;
-    }
-    intake->put_bytes += put->partition_key.size + put->data.size;
-    record = take_memory(intake, bytes);
-    record->flush = intake->flush_first + (uint32_t)(intake->flush_count - 1);
-    if (bytes > COPIED_LOCKED_MAX) {
-        pthread_mutex_unlock(&intake->lock);
-        fill(record, put, token, now_ns);
-        pthread_mutex_lock(&intake->lock);
-    } else {
-        fill(record, put, token, now_ns);
-    }
-    mr_grow(intake->came.records, intake->came.count, intake->came.capacity);
-    intake->came.records[intake->came.count++] = record;
-    wakes = intake->came.count == intake->wakes_at;
-    pthread_mutex_unlock(&intake->lock);
-    if (wakes)
-        mr_producer_wake(producer);
-    return MR_OK;
+    return mr_producer_put_many(producer, put, &token, 1, &accepted_count, error);
 }
+
+/* ---- out ------------------------------------------------------------------------------------ */
 
 bool mr_intake_has(struct mr_intake *intake, size_t count)
 {
@@ -191,20 +251,39 @@ bool mr_intake_has(struct mr_intake *intake, size_t count)
 
     pthread_mutex_lock(&intake->lock);
     intake->wakes_at = count;
-    has = intake->came.count >= count;
+    has = intake->came_count >= count;
     pthread_mutex_unlock(&intake->lock);
     return has;
 }
 
-void mr_intake_take(struct mr_intake *intake, struct mr_taken *taken, bool *is_urgent)
+bool mr_intake_is_urgent(struct mr_intake *intake)
 {
-    struct mr_taken empty = {.records = taken->records, .capacity = taken->capacity};
+    bool is_urgent;
 
     pthread_mutex_lock(&intake->lock);
-    *taken = intake->came;
-    intake->came = empty;
-    *is_urgent = intake->urgent_count > 0;
+    is_urgent = intake->urgent_count > 0;
     pthread_mutex_unlock(&intake->lock);
+    return is_urgent;
+}
+
+bool mr_intake_take(struct mr_intake *intake, struct mr_taken *taken)
+{
+    struct mr_chunk *chunk;
+
+    pthread_mutex_lock(&intake->lock);
+    chunk = intake->first;
+    if (chunk) {
+        *taken = (struct mr_taken){chunk, chunk->taken, chunk->size};
+        chunk->taken = chunk->size;
+        intake->came_count -= chunk->record_count - chunk->taken_count;
+        chunk->taken_count = chunk->record_count;
+        if (chunk != intake->last)
+            intake->first = chunk->next;
+        else if (chunk->is_ended)
+            intake->first = intake->last = NULL;
+    }
+    pthread_mutex_unlock(&intake->lock);
+    return chunk && taken->at < taken->end;
 }
 
 /* Flushes whose records are all answered are over. */
@@ -222,23 +301,49 @@ static void end_flushes(struct mr_intake *intake)
             intake->flush_count * sizeof *intake->unanswered);
 }
 
-void mr_intake_give(struct mr_intake *intake, struct mr_queue *records)
+void mr_intake_give(struct mr_intake *intake, struct mr_given *given)
 {
-    struct mr_pending *record;
+    struct mr_chunk *chunk;
 
-    if (!records->first)
+    if (!given->touched)
         return;
     pthread_mutex_lock(&intake->lock);
-    while ((record = mr_queue_pop(records))) {
-        intake->pending_count--;
-        intake->pending_bytes -= bytes_of(record);
-        intake->unanswered[record->flush - intake->flush_first]--;
-        give_memory(intake, record);
+    intake->pending_count -= given->count;
+    while ((chunk = given->touched)) {
+        given->touched = chunk->next_touched;
+        chunk->is_touched = false;
+        if (chunk->answered_count == chunk->record_count)
+            retire(intake, chunk);
     }
+    given->count = 0;
     end_flushes(intake);
     if (intake->waiter_count > 0)
         pthread_cond_broadcast(&intake->changed);
     pthread_mutex_unlock(&intake->lock);
+}
+
+void mr_intake_move(struct mr_intake *intake, struct mr_pending **records, size_t count,
+                    struct mr_given *given)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct mr_pending *record = records[i], *copy;
+        size_t bytes = mr_pending_size(record->key_bytes, record->data_bytes);
+        struct mr_chunk *from = record->chunk, *chunk;
+
+        if (from->is_own)
+            continue;
+        chunk = mr_chunk_new(bytes);
+        chunk->is_own = true;
+        copy = mr_chunk_add(chunk, record->key_bytes, record->data_bytes);
+        memcpy(copy, record, bytes);
+        copy->chunk = chunk;
+        records[i] = copy;
+        pthread_mutex_lock(&intake->lock);
+        use(intake, chunk, from->flush);
+        intake->pending_count++; /* for the one that is given back */
+        pthread_mutex_unlock(&intake->lock);
+        mr_given_add(given, from);
+    }
 }
 
 /* ---- waiting -------------------------------------------------------------------------------- */
@@ -291,7 +396,8 @@ mr_status mr_producer_flush(mr_producer *producer, uint32_t timeout_ms, mr_error
 
     pthread_mutex_lock(&intake->lock);
     intake->urgent_count++;
-    flush = intake->flush_first + (uint32_t)(intake->flush_count - 1);
+    end_last(intake);
+    flush = next_flush(intake);
     if (intake->unanswered[intake->flush_count - 1] > 0) { /* else the last one will do */
         mr_grow(intake->unanswered, intake->flush_count, intake->flush_capacity);
         intake->unanswered[intake->flush_count++] = 0;

@@ -8,27 +8,6 @@
 #define SHARD_RECORDS_PER_S 1000u
 #define POLL_NS UINT64_C(10000000) /* how often a shard that is over its rate is looked at */
 
-static bool is_limited(const struct mr_producer *producer)
-{
-    return producer->config.rate_limit > 0 && !producer->map.is_spread;
-}
-
-void mr_stage_limit_add(struct mr_producer *producer, struct mr_unit *unit)
-{
-    struct mr_producer_shard *shard = unit->shard;
-
-    if (!is_limited(producer)) {
-        mr_stage_collect_add(producer, unit);
-        return;
-    }
-    mr_units_push(&shard->queued, unit);
-    if (shard->is_queued)
-        return;
-    shard->is_queued = true;
-    shard->next_queued = producer->queued_shards;
-    producer->queued_shards = shard;
-}
-
 static uint32_t share(const struct mr_producer *producer, uint32_t per_s)
 {
     return (uint32_t)((uint64_t)per_s * producer->config.rate_limit / 100);
@@ -46,6 +25,24 @@ static bool may_pass(struct mr_producer *producer, struct mr_producer_shard *sha
         return true;
     mr_bucket_return(&shard->records, records_per_s, 1);
     return false;
+}
+
+void mr_stage_limit_add(struct mr_producer *producer, struct mr_unit *unit)
+{
+    struct mr_producer_shard *shard = unit->shard;
+
+    if (producer->config.rate_limit == 0 ||
+        (!shard->queued.first && may_pass(producer, shard, unit))) {
+        mr_stage_collect_add(producer, unit);
+        return;
+    }
+    mr_unit_move(producer, unit);
+    mr_units_push(&shard->queued, unit);
+    if (shard->is_queued)
+        return;
+    shard->is_queued = true;
+    shard->next_queued = producer->queued_shards;
+    producer->queued_shards = shard;
 }
 
 void mr_stage_limit(struct mr_producer *producer)

@@ -93,6 +93,13 @@ mr_status mr_producer_open(mr_producer **producer, const struct mr_producer_conf
  */
 mr_status mr_producer_put(mr_producer *producer, const mr_put *put, void *token, mr_error *error);
 
+/*
+ * The same for many at once, which costs less: they are accepted one after the other, each with its
+ * token (tokens may be NULL), and *accepted_count of them until one was not: for which it says why.
+ */
+mr_status mr_producer_put_many(mr_producer *producer, const mr_put *puts, void *const *tokens,
+                               size_t count, size_t *accepted_count, mr_error *error);
+
 /* Waits until half of the buffer is free. TIMEOUT. */
 mr_status mr_producer_wait(mr_producer *producer, uint32_t timeout_ms, mr_error *error);
 

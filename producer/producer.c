@@ -22,7 +22,7 @@
 
 void mr_producer_wake(struct mr_producer *producer)
 {
-    if (!atomic_exchange(&producer->is_asleep, false))
+    if (!atomic_load(&producer->is_asleep) || !atomic_exchange(&producer->is_asleep, false))
         return;
     atomic_fetch_add(&producer->woken, 1);
     mr_word_wake(&producer->woken, false);
@@ -30,14 +30,9 @@ void mr_producer_wake(struct mr_producer *producer)
 
 /* ---- steps ---------------------------------------------------------------------------------- */
 
-static bool has_taken(const struct mr_producer *producer)
-{
-    return producer->taken.at < producer->taken.count;
-}
-
 static bool has_work(const struct mr_producer *producer)
 {
-    return has_taken(producer) || producer->ready.first || producer->held_count > 0 ||
+    return producer->has_more || producer->ready.first || producer->held_count > 0 ||
            producer->open_due_ns != MR_NEVER || producer->queued_shards ||
            producer->under_way_count > 0 || producer->unplaced.first;
 }
@@ -54,7 +49,7 @@ static uint64_t next_ns(const struct mr_producer *producer)
 {
     uint64_t next = MR_NEVER;
 
-    if (has_taken(producer))
+    if (producer->has_more)
         return producer->now_ns;
     if (has_work(producer)) /* records may have come that do not wake us */
         next = producer->now_ns + NAP_NS;
@@ -71,8 +66,7 @@ static uint64_t next_ns(const struct mr_producer *producer)
 uint64_t mr_producer_step(struct mr_producer *producer)
 {
     producer->now_ns = producer->clock->monotonic_ns(producer->clock);
-    if (!has_taken(producer))
-        mr_intake_take(&producer->intake, &producer->taken, &producer->is_urgent);
+    producer->is_urgent = mr_intake_is_urgent(&producer->intake);
     check_closing(producer);
     mr_stage_send_answers(producer);
     mr_stage_retry(producer);
@@ -83,7 +77,7 @@ uint64_t mr_producer_step(struct mr_producer *producer)
     mr_stage_collect(producer);
     atomic_store_explicit(&producer->counts.requests_under_way, producer->under_way_count,
                           memory_order_relaxed);
-    mr_intake_give(&producer->intake, &producer->answers);
+    mr_intake_give(&producer->intake, &producer->given);
     return next_ns(producer);
 }
 
@@ -194,7 +188,7 @@ mr_status mr_producer_make(struct mr_producer **out, const struct mr_producer_co
     producer->open_due_ns = producer->ready_due_ns = MR_NEVER;
     producer->now_ns = clock->monotonic_ns(clock);
     mr_intake_init(&producer->intake, config->buffer_bytes);
-    status = mr_stage_route_open(producer, error);
+    status = mr_map_open(producer, error);
     if (status)
         mr_producer_free(producer);
     else
@@ -206,14 +200,10 @@ void mr_producer_free(struct mr_producer *producer)
 {
     while (atomic_load(&producer->caller_count) > 0)
         sched_yield();
-    mr_stage_route_fini(producer);
+    mr_map_fini(producer);
     mr_stage_send_fini(producer);
-    for (struct mr_unit *unit; (unit = producer->free_units);) {
-        producer->free_units = unit->next;
-        mr_free(unit);
-    }
+    mr_units_fini(producer);
     mr_free(producer->held);
-    mr_free(producer->taken.records);
     mr_lanes_fini(&producer->lanes);
     mr_intake_fini(&producer->intake);
     mr_free(producer->stream);

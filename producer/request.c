@@ -22,14 +22,14 @@ void mr_stage_note_failure(struct mr_producer *producer, mr_bytes name, mr_bytes
 
 /* ---- out ------------------------------------------------------------------------------------ */
 
-static void call_with_batch(struct mr_service *service, struct mr_sending *sending, mr_bytes stream,
+static bool call_with_batch(struct mr_service *service, struct mr_sending *sending, mr_bytes stream,
                             bool is_arn)
 {
     sending->batch = (struct mr_puts){
-        .puts = sending->puts, .count = sending->unit_count, .results = sending->results};
+        .puts = sending->puts, .count = sending->count, .results = sending->results};
     *(is_arn ? &sending->batch.stream_arn : &sending->batch.stream_name) = stream;
     sending->call.request = &sending->batch;
-    service->put(service, &sending->call);
+    return service->put(service, &sending->call);
 }
 
 static void call_with_texts(struct mr_service *service, struct mr_sending *sending, mr_bytes stream,
@@ -38,10 +38,10 @@ static void call_with_texts(struct mr_service *service, struct mr_sending *sendi
     struct mr_api_put_records_request *request =
         mr_arena_new(&sending->arena, struct mr_api_put_records_request);
 
-    request->records = mr_arena_array(&sending->arena, struct mr_api_put_records_request_entry,
-                                      sending->unit_count);
-    request->records_count = sending->unit_count;
-    for (size_t i = 0; i < sending->unit_count; i++) {
+    request->records =
+        mr_arena_array(&sending->arena, struct mr_api_put_records_request_entry, sending->count);
+    request->records_count = sending->count;
+    for (size_t i = 0; i < sending->count; i++) {
         struct mr_api_put_records_request_entry *entry = &request->records[i];
         const mr_put *put = &sending->puts[i];
         char *digits;
@@ -59,15 +59,15 @@ static void call_with_texts(struct mr_service *service, struct mr_sending *sendi
     service->call(service, &sending->call);
 }
 
-void mr_stage_request_call(struct mr_producer *producer, struct mr_sending *sending)
+bool mr_stage_request_call(struct mr_producer *producer, struct mr_sending *sending)
 {
     struct mr_service *service = producer->config.service;
     bool is_arn = strncmp(producer->stream, "arn:", 4) == 0;
 
     if (service->put)
-        call_with_batch(service, sending, text_of(producer->stream), is_arn);
-    else
-        call_with_texts(service, sending, text_of(producer->stream), is_arn);
+        return call_with_batch(service, sending, text_of(producer->stream), is_arn);
+    call_with_texts(service, sending, text_of(producer->stream), is_arn);
+    return false;
 }
 
 /* ---- in ------------------------------------------------------------------------------------- */
@@ -94,7 +94,7 @@ static void read_texts(struct mr_producer *producer, struct mr_sending *sending)
 {
     const struct mr_api_put_records_response *response = sending->call.response;
 
-    for (size_t i = 0; i < sending->unit_count; i++) {
+    for (size_t i = 0; i < sending->count; i++) {
         const struct mr_api_put_records_result_entry *entry = &response->records[i];
         mr_put_result *result = &sending->results[i];
 
@@ -113,7 +113,7 @@ static void read_texts(struct mr_producer *producer, struct mr_sending *sending)
 /* What the engine says in a number is told in words once a request. */
 static void read_batch(struct mr_producer *producer, const struct mr_sending *sending)
 {
-    for (size_t i = 0; i < sending->unit_count; i++)
+    for (size_t i = 0; i < sending->count; i++)
         if (sending->results[i].status) {
             mr_stage_note_failure(producer, text_of("refused"),
                                   text_of(mr_status_text(sending->results[i].status)));
@@ -129,7 +129,7 @@ void mr_stage_request_read(struct mr_producer *producer, struct mr_sending *send
         return;
     if (producer->config.service->put)
         read_batch(producer, sending);
-    else if (response->records_count == sending->unit_count)
+    else if (response->records_count == sending->count)
         read_texts(producer, sending);
     else
         sending->call.refusal = (struct mr_refusal){

@@ -2,8 +2,8 @@
  * retry.c - what becomes of a unit: its records are answered, or it is held for a while and then
  * taken apart, so that each record finds the shard that has its key by then.
  *
- * P4: until a unit is answered, later records of its keys wait in their lanes. Records that go back
- * stand before them there.
+ * P4: until a unit lets go of its keys, later records of them wait in their lanes. Records that go
+ * back stand before them there.
  */
 #include "base/memory.h"
 #include "stage.h"
@@ -11,36 +11,29 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define GIVEN_AT_ONCE 64             /* they are still in the cache */
 #define SWEEP_NS UINT64_C(100000000) /* P2 */
 
 /* ---- answers -------------------------------------------------------------------------------- */
 
-/* P1: the only place where records are answered; each comes here once. */
-static void answer(struct mr_producer *producer, struct mr_pending *record,
-                   const mr_delivery *common)
+/* P1: the only place where records are answered; each comes here once. What is common to the records
+ * of a unit stands in *delivery already. */
+static void answer(struct mr_producer *producer, const struct mr_pending *record,
+                   mr_delivery *delivery, uint32_t attempt_count)
 {
-    struct mr_lane *lane = record->lane;
-    mr_delivery delivery = *common;
-    uint64_t bytes = (uint64_t)record->key_bytes + record->data_bytes;
-
-    delivery.token = record->token;
-    delivery.latency_us = (producer->now_ns - record->put_ns) / 1000;
-    delivery.attempt_count += record->attempt_count;
-    if (delivery.status) {
+    delivery->token = record->token;
+    delivery->latency_us = (producer->now_ns - record->put_ns) / 1000;
+    delivery->attempt_count = record->attempt_count + attempt_count;
+    if (delivery->status) {
         mr_count(&producer->counts.records_failed, 1);
-        mr_count(&producer->counts.records_expired, delivery.status == MR_TIMEOUT);
+        mr_count(&producer->counts.records_expired, delivery->status == MR_TIMEOUT);
     } else {
         mr_count(&producer->counts.records_delivered, 1);
-        mr_count(&producer->counts.bytes_delivered, bytes);
-        mr_producer_count_latency(producer, delivery.latency_us);
+        mr_count(&producer->counts.bytes_delivered,
+                 (uint64_t)record->key_bytes + record->data_bytes);
+        mr_producer_count_latency(producer, delivery->latency_us);
     }
-    producer->config.delivered(producer->config.delivered_context, &delivery);
-    if (--lane->record_count == 0)
-        mr_lane_drop(&producer->lanes, lane);
-    mr_queue_push(&producer->answers, record);
-    if (++producer->answer_count % GIVEN_AT_ONCE == 0)
-        mr_intake_give(&producer->intake, &producer->answers);
+    producer->config.delivered(producer->config.delivered_context, delivery);
+    mr_given_add(&producer->given, record->chunk);
 }
 
 bool mr_stage_retry_is_late(const struct mr_producer *producer, const struct mr_pending *record)
@@ -62,54 +55,51 @@ void mr_stage_retry_fail_late(struct mr_producer *producer, struct mr_pending *r
                  producer->last_failure);
         delivery = (mr_delivery){.status = MR_TIMEOUT, .message = message};
     }
-    answer(producer, record, &delivery);
+    answer(producer, record, &delivery, 0);
 }
+
+/* ---- lanes ---------------------------------------------------------------------------------- */
 
 /* The lane's records go on, until one of them has to wait. */
 static void go_on(struct mr_producer *producer, struct mr_lane *lane)
 {
     struct mr_pending *record;
 
-    lane->record_count++; /* so that it outlives its records */
     while ((record = mr_queue_pop(&lane->waiting))) {
-        if (record->next)
-            mr_pending_prefetch(record->next);
         if (mr_stage_retry_is_late(producer, record)) {
             mr_stage_retry_fail_late(producer, record);
-        } else if (!mr_stage_aggregate_join(producer, record)) {
+        } else if (!mr_stage_aggregate_join(producer, record, lane)) {
             mr_queue_push_front(&lane->waiting, record);
-            break;
+            return;
         }
     }
-    if (--lane->record_count == 0)
+    if (!lane->unit)
         mr_lane_drop(&producer->lanes, lane);
 }
 
-static void forget(struct mr_producer *producer, struct mr_unit *unit)
+void mr_stage_retry_release(struct mr_producer *producer, struct mr_unit *unit)
 {
-    unit->next = producer->free_units;
-    producer->free_units = unit;
+    for (size_t i = 0; i < unit->lane_count; i++) {
+        struct mr_lane *lane = unit->lanes[i];
+
+        if (!lane) /* its record has left the unit */
+            continue;
+        lane->unit = NULL;
+        go_on(producer, lane);
+    }
+    unit->lane_count = 0;
 }
+
+/* ---- the end of a unit ---------------------------------------------------------------------- */
 
 static void answer_all(struct mr_producer *producer, struct mr_unit *unit, mr_delivery *delivery)
 {
-    struct mr_pending *record;
-
-    delivery->attempt_count = unit->attempt_count;
-    while ((record = mr_queue_pop(&unit->records))) {
-        struct mr_lane *lane = record->lane;
-
-        if (record->next)
-            mr_pending_prefetch(record->next);
-        if (lane->unit == unit) {
-            lane->unit = NULL;
-            if (lane->waiting.first)
-                go_on(producer, lane);
-        }
-        answer(producer, record, delivery);
+    for (size_t i = 0; i < unit->record_count; i++) {
+        answer(producer, unit->records[i], delivery, unit->attempt_count);
         delivery->sub_sequence += delivery->is_aggregated;
     }
-    forget(producer, unit);
+    mr_stage_retry_release(producer, unit);
+    mr_unit_give(producer, unit);
 }
 
 void mr_stage_retry_deliver(struct mr_producer *producer, struct mr_unit *unit)
@@ -120,6 +110,23 @@ void mr_stage_retry_deliver(struct mr_producer *producer, struct mr_unit *unit)
     answer_all(producer, unit, &delivery);
 }
 
+void mr_stage_retry_sort(struct mr_producer *producer, struct mr_unit *loose,
+                         const mr_put_result *results)
+{
+    mr_delivery delivery = {.message = ""};
+
+    for (size_t i = 0; i < loose->record_count; i++) {
+        if (results[i].status) {
+            mr_stage_retry_hold(producer, mr_unit_split(producer, loose, i));
+            continue;
+        }
+        delivery.sequence = results[i].sequence;
+        answer(producer, loose->records[i], &delivery, loose->attempt_count);
+    }
+    mr_stage_retry_release(producer, loose);
+    mr_unit_give(producer, loose);
+}
+
 void mr_stage_retry_fail(struct mr_producer *producer, struct mr_unit *unit, mr_status status,
                          const char *message)
 {
@@ -128,49 +135,33 @@ void mr_stage_retry_fail(struct mr_producer *producer, struct mr_unit *unit, mr_
     answer_all(producer, unit, &delivery);
 }
 
-/* ---- apart ---------------------------------------------------------------------------------- */
-
-/* Puts the unit's records back into their lanes, the last one first; returns the lanes. */
-static struct mr_lane *put_back(struct mr_unit *unit)
+/* The records stand in their lanes before those that came later. */
+static void put_back(struct mr_producer *producer, const struct mr_unit *unit)
 {
-    struct mr_queue reversed = {0};
-    struct mr_lane *moved = NULL;
-    struct mr_pending *record;
+    for (size_t i = unit->record_count; i-- > 0;) {
+        struct mr_pending *record = unit->records[i];
+        struct mr_lane *lane = mr_lane_get(&producer->lanes, mr_stage_route_lane(record));
 
-    while ((record = mr_queue_pop(&unit->records))) {
-        record->attempt_count += unit->attempt_count;
-        mr_queue_push_front(&reversed, record);
-    }
-    while ((record = mr_queue_pop(&reversed))) {
-        struct mr_lane *lane = record->lane;
-
-        if (lane->unit == unit)
-            lane->unit = NULL;
         mr_queue_push_front(&lane->waiting, record);
-        if (lane->is_moved)
-            continue;
-        lane->is_moved = true;
-        lane->next_moved = moved;
-        moved = lane;
     }
-    return moved;
 }
 
 void mr_stage_retry_dissolve(struct mr_producer *producer, struct mr_unit *unit)
 {
-    struct mr_lane *moved;
-
     if (unit->shard && unit->shard->open == unit)
         unit->shard->open = NULL;
-    moved = put_back(unit);
-    forget(producer, unit);
-    while (moved) {
-        struct mr_lane *lane = moved;
-
-        moved = lane->next_moved;
-        lane->is_moved = false;
-        go_on(producer, lane);
+    if (producer->open_loose == unit)
+        producer->open_loose = NULL;
+    for (size_t i = 0; i < unit->record_count; i++)
+        unit->records[i]->attempt_count += unit->attempt_count;
+    if (unit->lane_count > 0) {
+        put_back(producer, unit);
+        mr_stage_retry_release(producer, unit);
+    } else {
+        for (size_t i = 0; i < unit->record_count; i++)
+            mr_stage_route_admit(producer, unit->records[i]);
     }
+    mr_unit_give(producer, unit);
 }
 
 /* ---- held ----------------------------------------------------------------------------------- */
@@ -223,7 +214,8 @@ static struct mr_unit *release(struct mr_producer *producer)
 
 void mr_stage_retry_hold(struct mr_producer *producer, struct mr_unit *unit)
 {
-    mr_count(&producer->counts.retries, 1);
+    mr_count(&producer->counts.retries, mr_unit_width(unit));
+    mr_unit_move(producer, unit);
     unit->held_until_ns = mr_earlier(producer->now_ns + delay_ns(producer, unit), unit->expires_ns);
     hold(producer, unit);
 }
@@ -237,7 +229,7 @@ void mr_stage_retry(struct mr_producer *producer)
 
 /* ---- too old -------------------------------------------------------------------------------- */
 
-/* Moves units whose oldest record is too old; returns how many. */
+/* Moves units whose oldest record is too old; returns of how many records of the stream. */
 static size_t move_late(struct mr_producer *producer, struct mr_units *from, struct mr_units *late,
                         size_t *bytes)
 {
@@ -247,11 +239,10 @@ static size_t move_late(struct mr_producer *producer, struct mr_units *from, str
 
     *from = (struct mr_units){0};
     while ((unit = mr_units_pop(&all))) {
-        bool is_late = mr_stage_retry_is_late(producer, unit->records.first) ||
-                       unit->expires_ns <= producer->now_ns;
+        bool is_late = producer->is_aborting || unit->expires_ns <= producer->now_ns;
 
         mr_units_push(is_late ? late : from, unit);
-        count += is_late;
+        count += is_late ? mr_unit_width(unit) : 0;
         *bytes += is_late ? mr_unit_bytes(unit) : 0;
     }
     return count;
@@ -275,6 +266,8 @@ void mr_stage_retry_sweep(struct mr_producer *producer)
     for (size_t i = 0; producer->is_aborting && i < producer->map.count; i++)
         if (producer->map.shards[i]->open)
             mr_stage_retry_dissolve(producer, producer->map.shards[i]->open);
+    if (producer->is_aborting && producer->open_loose)
+        mr_stage_retry_dissolve(producer, producer->open_loose);
     while ((unit = mr_units_pop(&late)))
         mr_stage_retry_dissolve(producer, unit);
 }

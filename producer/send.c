@@ -69,56 +69,73 @@ static void answered(struct mr_call *call)
     atomic_fetch_sub(&producer->caller_count, 1);
 }
 
-/* A unit of one record is that record; else an aggregate, which goes where its first record goes. */
-static mr_put put_of(struct mr_sending *sending, const struct mr_unit *unit)
+static mr_put put_of_record(const struct mr_pending *record)
 {
-    const struct mr_pending *first = unit->records.first;
+    return (mr_put){.partition_key = mr_pending_key(record),
+                    .data = mr_pending_data(record),
+                    .explicit_hash_key = record->has_explicit_hash_key ? &record->hash_key : NULL};
+}
+
+/* It goes where its first record goes. */
+static mr_put put_of_aggregate(struct mr_sending *sending, const struct mr_unit *unit)
+{
     size_t start = sending->aggregates.size;
 
-    if (unit->record_count == 1)
-        return (mr_put){.partition_key = mr_pending_key(first),
-                        .data = mr_pending_data(first),
-                        .explicit_hash_key =
-                            first->has_explicit_hash_key ? &first->hash_key : NULL};
     mr_stage_aggregate_write(unit, &sending->aggregates);
     return (mr_put){.partition_key = MR_AGGREGATE_PARTITION_KEY,
                     .data = {sending->aggregates.data + start, sending->aggregates.size - start},
-                    .explicit_hash_key = &first->hash_key};
+                    .explicit_hash_key = &unit->records[0]->hash_key};
+}
+
+static bool is_aggregate(const struct mr_unit *unit)
+{
+    return !unit->is_loose && unit->record_count > 1;
+}
+
+static void fill(struct mr_sending *sending)
+{
+    mr_put *put = sending->puts;
+
+    for (const struct mr_unit *unit = sending->units.first; unit; unit = unit->next)
+        if (is_aggregate(unit))
+            *put++ = put_of_aggregate(sending, unit);
+        else
+            for (size_t i = 0; i < unit->record_count; i++)
+                *put++ = put_of_record(unit->records[i]);
 }
 
 /* The aggregates among the records, side by side. */
 static void sign_aggregates(struct mr_sending *sending)
 {
-    uint8_t **aggregates = mr_arena_array(&sending->arena, uint8_t *, sending->unit_count);
-    size_t *sizes = mr_arena_array(&sending->arena, size_t, sending->unit_count), count = 0, at = 0;
+    uint8_t **aggregates = mr_arena_array(&sending->arena, uint8_t *, sending->count);
+    size_t *sizes = mr_arena_array(&sending->arena, size_t, sending->count), count = 0, at = 0;
     const mr_put *put = sending->puts;
 
-    for (const struct mr_unit *unit = sending->units.first; unit; unit = unit->next, put++) {
-        if (unit->record_count == 1)
-            continue;
-        aggregates[count] = sending->aggregates.data + at;
-        sizes[count++] = put->data.size;
-        at += put->data.size;
+    for (const struct mr_unit *unit = sending->units.first; unit; unit = unit->next) {
+        if (is_aggregate(unit)) {
+            aggregates[count] = sending->aggregates.data + at;
+            sizes[count++] = put->data.size;
+            at += put->data.size;
+        }
+        put += mr_unit_width(unit);
     }
     mr_aggregate_sign(aggregates, sizes, count);
 }
 
-void mr_stage_send(struct mr_producer *producer, struct mr_units units, size_t unit_count,
-                   size_t bytes)
+void mr_stage_send(struct mr_producer *producer, struct mr_units units, size_t count, size_t bytes)
 {
     struct mr_sending *sending = take(producer);
-    size_t index = 0;
 
-    mr_pack_extend(&sending->aggregates, bytes); /* so that it need not move while it is filled */
+    if (producer->config.aggregates)
+        mr_pack_extend(&sending->aggregates, bytes); /* it need not move while it is filled */
     sending->aggregates.size = 0;
     sending->units = units;
-    sending->unit_count = unit_count;
-    sending->sent_ns = producer->now_ns;
+    sending->count = count;
     for (struct mr_unit *unit = units.first; unit; unit = unit->next) {
         unit->attempt_count++;
         unit->sent_ns = producer->now_ns;
-        sending->puts[index++] = put_of(sending, unit);
     }
+    fill(sending);
     mr_check(sending->aggregates.size <= bytes);
     if (sending->aggregates.size > 0)
         sign_aggregates(sending);
@@ -128,9 +145,14 @@ void mr_stage_send(struct mr_producer *producer, struct mr_units units, size_t u
                                      .context = sending};
     producer->under_way_count++;
     mr_count(&producer->counts.requests_sent, 1);
-    mr_count(&producer->counts.stream_records_sent, unit_count);
+    mr_count(&producer->counts.stream_records_sent, count);
     mr_count(&producer->counts.stream_bytes_sent, bytes);
-    mr_stage_request_call(producer, sending);
+    if (!mr_stage_request_call(producer, sending))
+        return;
+    /* P4, P5: none of these fails alone any more, but an aggregate may be in the wrong shard. */
+    for (struct mr_unit *unit = units.first; unit; unit = unit->next)
+        if (!producer->config.aggregates)
+            mr_stage_retry_release(producer, unit);
 }
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -165,7 +187,26 @@ mr_status mr_stage_send_status(enum mr_exception type, bool *is_final)
     }
 }
 
-/* The whole request. One bad record is enough for it: the others go on without its company. */
+/* One bad record is enough for a request to be invalid: the others go on without its company. */
+static void part(struct mr_producer *producer, struct mr_unit *unit, size_t company_max)
+{
+    unit->company_max = (uint32_t)company_max;
+    unit->due_ns = producer->now_ns;
+    mr_stage_collect_add(producer, unit);
+}
+
+static void part_all(struct mr_producer *producer, struct mr_unit *unit, size_t company_max)
+{
+    if (!unit->is_loose) {
+        part(producer, unit, company_max);
+        return;
+    }
+    for (size_t i = 0; i < unit->record_count; i++)
+        part(producer, mr_unit_split(producer, unit, i), company_max);
+    mr_unit_give(producer, unit);
+}
+
+/* The whole request. */
 static void refused(struct mr_producer *producer, struct mr_sending *sending)
 {
     const struct mr_refusal *refusal = &sending->call.refusal;
@@ -175,26 +216,22 @@ static void refused(struct mr_producer *producer, struct mr_sending *sending)
 
     mr_stage_note_failure(producer, text_of(mr_exceptions[refusal->type].name), refusal->message);
     mr_count(&producer->counts.requests_failed, 1);
-    while ((unit = mr_units_pop(&sending->units))) {
-        if (is_final && status == MR_INVALID && sending->unit_count > 1) {
-            unit->company_max = (uint32_t)sending->unit_count / 2;
-            unit->due_ns = producer->now_ns;
-            mr_stage_collect_add(producer, unit);
-        } else if (is_final) {
+    while ((unit = mr_units_pop(&sending->units)))
+        if (is_final && status == MR_INVALID && sending->count > 1)
+            part_all(producer, unit, sending->count / 2);
+        else if (is_final)
             mr_stage_retry_fail(producer, unit, status, producer->last_failure);
-        } else {
+        else
             mr_stage_retry_hold(producer, unit);
-        }
-    }
 }
 
 static void stored(struct mr_producer *producer, struct mr_unit *unit)
 {
-    bool is_surprise = unit->sequence.shard != unit->predicted && !producer->map.is_spread;
+    bool is_surprise = producer->map.is_needed && unit->sequence.shard != unit->predicted;
     enum mr_place place = MR_PLACE_GOOD;
 
     if (is_surprise && unit->sent_ns >= producer->map.asked_ns)
-        mr_stage_route_refresh(producer);
+        mr_map_refresh(producer);
     if (is_surprise && unit->record_count > 1)
         place = mr_stage_route_judge(producer, unit);
     switch (place) {
@@ -216,14 +253,19 @@ static void read_results(struct mr_producer *producer, struct mr_sending *sendin
     const mr_put_result *result = sending->results;
     struct mr_unit *unit;
 
-    for (; (unit = mr_units_pop(&sending->units)); result++) {
-        if (!result->status) {
-            unit->sequence = result->sequence;
+    for (size_t i = 0; i < sending->count; i++)
+        mr_count(&producer->counts.throttled, result[i].status == MR_THROTTLED);
+    while ((unit = mr_units_pop(&sending->units))) {
+        size_t width = mr_unit_width(unit);
+
+        unit->sequence = result->sequence;
+        if (unit->is_loose)
+            mr_stage_retry_sort(producer, unit, result);
+        else if (result->status)
+            mr_stage_retry_hold(producer, unit);
+        else
             stored(producer, unit);
-            continue;
-        }
-        mr_count(&producer->counts.throttled, result->status == MR_THROTTLED);
-        mr_stage_retry_hold(producer, unit);
+        result += width;
     }
 }
 
@@ -236,6 +278,7 @@ static void take_answer(struct mr_producer *producer, struct mr_sending *sending
     else
         read_results(producer, sending);
     give(producer, sending);
+    mr_intake_give(&producer->intake, &producer->given); /* while it is in the cache */
 }
 
 void mr_stage_send_answers(struct mr_producer *producer)

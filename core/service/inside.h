@@ -327,6 +327,6 @@ void mr_subscriptions_wake(struct mr_local *local); /* to look if they are still
 #include "service/actions.def"
 #undef ACTION
 
-void mr_do_put_batch(struct mr_local *local, struct mr_call *call); /* of a struct mr_puts */
+bool mr_do_put_batch(struct mr_local *local, struct mr_call *call); /* see mr_service.put */
 
 #endif

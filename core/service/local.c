@@ -103,13 +103,13 @@ static void take_call(struct mr_service *service, struct mr_call *call)
     mr_workers_add(local->workers, &call->job);
 }
 
-static void take_batch(struct mr_service *service, struct mr_call *call)
+static bool take_batch(struct mr_service *service, struct mr_call *call)
 {
     call->refusal = (struct mr_refusal){0};
     call->response = NULL;
     call->subscription = NULL;
     call->action = MR_ACTION_PUT_RECORDS;
-    mr_do_put_batch(local_of(service), call);
+    return mr_do_put_batch(local_of(service), call);
 }
 
 /* ---- sweeping ----------------------------------------------------------------------------- */

@@ -270,23 +270,29 @@ static void finish(void *context, mr_status status)
 /* ---- the engine --------------------------------------------------------------------------- */
 
 /* Waits for room if it may. */
-static mr_status submit_to(mr_engine *engine, struct put *put, bool may_wait, mr_error *error)
+static mr_status submit_to(mr_engine *engine, struct put *put, bool may_wait, bool *are_placed,
+                           mr_error *error)
 {
     struct mr_call *call = put->call;
+
+    *are_placed = false;
 
     if (call->origin)
         return mr_put_from(engine, put->stream, &call->origin->origin, put->puts, put->count,
                            put->results, may_wait ? WAIT_MS : 0, finish, call, error);
-    return (may_wait ? mr_put_submit : mr_put_offer)(engine, put->stream, put->puts, put->count,
-                                                     put->results, finish, call, error);
+    if (may_wait)
+        return mr_put_submit(engine, put->stream, put->puts, put->count, put->results, finish, call,
+                             error);
+    return mr_put_place(engine, put->stream, put->puts, put->count, put->results, finish, call,
+                        are_placed, error);
 }
 
 /* False, and nothing happened: the engine cannot take it at once. */
-static bool give(struct put *put, bool may_wait, bool takes_busy)
+static bool give(struct put *put, bool may_wait, bool takes_busy, bool *are_placed)
 {
     struct mr_call *call = put->call;
     mr_error error;
-    mr_status status = submit_to(put->local->engine, put, may_wait, &error);
+    mr_status status = submit_to(put->local->engine, put, may_wait, are_placed, &error);
 
     if (status == MR_BUSY && !takes_busy)
         return false;
@@ -329,8 +335,9 @@ static void drain(struct mr_job *job)
 
     while ((put = take_parked(local))) {
         bool is_late = real_ns() - put->parked_ns > (uint64_t)PARKED_MS_MAX * 1000000;
+        bool are_placed; /* nobody waits to be told */
 
-        give(put, !is_late, true);
+        give(put, !is_late, true, &are_placed);
     }
 }
 
@@ -360,10 +367,14 @@ static bool park(struct mr_local *local, struct put *put, bool needs_it)
     return needs_it;
 }
 
-static void submit(struct mr_local *local, struct put *put)
+/* True: all have their places. One that is parked may have none for long. */
+static bool submit(struct mr_local *local, struct put *put)
 {
-    if (!park(local, put, false) && !give(put, false, false))
+    bool are_placed = false;
+
+    if (!park(local, put, false) && !give(put, false, false, &are_placed))
         park(local, put, true);
+    return are_placed;
 }
 
 /* ---- the actions -------------------------------------------------------------------------- */
@@ -460,7 +471,7 @@ static bool check_batch(struct mr_call *call, const struct put *put)
            mr_refuse(call, MR_EXCEPTION_INVALID_ARGUMENT, "Records size exceeds 10 MB limit");
 }
 
-void mr_do_put_batch(struct mr_local *local, struct mr_call *call)
+bool mr_do_put_batch(struct mr_local *local, struct mr_call *call)
 {
     const struct mr_puts *batch = call->request;
     struct put *put = mr_arena_new(call->arena, struct put);
@@ -474,9 +485,9 @@ void mr_do_put_batch(struct mr_local *local, struct mr_call *call)
     call->work = put;
     if (!look(local, call, put, batch->stream_name, batch->stream_arn) || !check_batch(call, put)) {
         call->done(call);
-        return;
+        return false;
     }
     if (put->is_auto)
         place_records(call, put, batch);
-    submit(local, put);
+    return submit(local, put);
 }

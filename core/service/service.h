@@ -215,8 +215,12 @@ struct mr_puts {
 
 struct mr_service {
     void (*call)(struct mr_service *service, struct mr_call *call);
-    /* PutRecords of a struct mr_puts, by nobody (caller is NULL). NULL: only texts are taken. */
-    void (*put)(struct mr_service *service, struct mr_call *call);
+    /*
+     * PutRecords of a struct mr_puts, by nobody (caller is NULL). NULL: only texts are taken. True:
+     * every record has its place, and what is put from now on comes after them; if they fail after
+     * all, so does everything that is put later.
+     */
+    bool (*put)(struct mr_service *service, struct mr_call *call);
     void (*close)(struct mr_service *service); /* no call may be under way */
     mr_engine *engine; /* of a local one: its shards can be read without copying; else NULL */
 };

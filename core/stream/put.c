@@ -326,10 +326,11 @@ static void make_runs(struct work *work, const mr_put *puts)
     }
 }
 
-/* The places that the runs got. */
-static void fill_results(const struct work *work, int64_t at_ms, mr_put_result *results)
+/* The places that the runs got; returns how many. */
+static size_t fill_results(const struct work *work, int64_t at_ms, mr_put_result *results)
 {
     const struct mr_log_run *run = work->runs;
+    size_t count = 0;
     uint32_t in_run = 0;
 
     for (uint32_t g = 0; g < work->group_count; g++) {
@@ -342,12 +343,14 @@ static void fill_results(const struct work *work, int64_t at_ms, mr_put_result *
                                                 .created_s = group->created_s,
                                                 .time_s = time_s};
             results[i].arrival_ms = at_ms;
+            count++;
             if (++in_run == run->record_count) {
                 run++;
                 in_run = 0;
             }
         }
     }
+    return count;
 }
 
 /* ---- put ---------------------------------------------------------------------------------- */
@@ -432,10 +435,11 @@ static mr_status give_places(struct mr_engine *engine, struct work *work, const 
     return status;
 }
 
-/* Queues append, if any record of the batch is good. *claim is the caller's then. */
+/* Queues append, if any record of the batch is good; so many have places. *claim is the caller's
+ * then. */
 static mr_status queue(struct mr_engine *engine, const struct asked *asked,
                        struct mr_log_append *append, struct mr_origin_claim **claim,
-                       bool *is_queued, mr_error *error)
+                       size_t *placed_count, mr_error *error)
 {
     _Alignas(16) uint8_t stack[STACK_BYTES];
     struct mr_put_batch *batch = NULL;
@@ -444,7 +448,7 @@ static mr_status queue(struct mr_engine *engine, const struct asked *asked,
     bool has_implicit_key;
     mr_status status = check(asked->puts, asked->count, asked->results, &has_implicit_key, error);
 
-    *is_queued = false;
+    *placed_count = 0;
     if (status)
         return status;
     status = refusal_of(asked, error);
@@ -460,12 +464,11 @@ static mr_status queue(struct mr_engine *engine, const struct asked *asked,
     if (hold_routes(engine, asked->wait_ms)) {
         status = give_places(engine, &work, asked, append, claim, error);
         pthread_rwlock_unlock(&engine->routes.lock);
-        *is_queued = !status && work.run_count > 0;
     } else {
         status = mr_fail(error, MR_BUSY, "a stream is about to change: try again");
     }
-    if (*is_queued)
-        fill_results(&work, append->at_ms, asked->results);
+    if (!status && work.run_count > 0)
+        *placed_count = fill_results(&work, append->at_ms, asked->results);
     else if (status)
         refuse(asked->results, asked->count, status);
     give_batch(&engine->put_calls, batch);
@@ -476,10 +479,10 @@ static mr_status put_and_wait(struct mr_engine *engine, const struct asked *aske
 {
     struct mr_log_append append = {0}; /* done is NULL: to wait for */
     struct mr_origin_claim *claim = NULL;
-    bool is_queued;
-    mr_status status = queue(engine, asked, &append, &claim, &is_queued, error);
+    size_t placed_count;
+    mr_status status = queue(engine, asked, &append, &claim, &placed_count, error);
 
-    if (!is_queued)
+    if (placed_count == 0)
         return status;
     status = mr_log_wait(engine->log, &append, error);
     mr_origin_release(engine, claim);
@@ -518,10 +521,10 @@ static void finish(struct mr_log_append *append)
 
 static mr_status submit(struct mr_engine *engine, const struct asked *asked,
                         void (*done)(void *context, mr_status status), void *context,
-                        mr_error *error)
+                        bool *are_placed, mr_error *error)
 {
     struct mr_put_call *call = take_call(&engine->put_calls);
-    bool is_queued;
+    size_t placed_count;
     mr_status status;
 
     call->append.done = finish;
@@ -533,8 +536,9 @@ static mr_status submit(struct mr_engine *engine, const struct asked *asked,
     call->done = done;
     call->context = context;
     atomic_store(&call->is_filled, 0);
-    status = queue(engine, asked, &call->append, &call->claim, &is_queued, error);
-    if (is_queued) {
+    status = queue(engine, asked, &call->append, &call->claim, &placed_count, error);
+    *are_placed = placed_count == asked->count;
+    if (placed_count > 0) {
         if (atomic_exchange(&call->is_filled, 1) == 2)
             mr_word_wake(&call->is_filled, false);
         return MR_OK;
@@ -550,17 +554,27 @@ mr_status mr_put_submit(mr_engine *engine, const char *stream, const mr_put *put
                         void *context, mr_error *error)
 {
     const struct asked asked = {stream, NULL, puts, count, results, MR_PUT_WAIT_MS};
+    bool are_placed;
 
-    return submit(engine, &asked, done, context, error);
+    return submit(engine, &asked, done, context, &are_placed, error);
+}
+
+mr_status mr_put_place(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
+                       mr_put_result *results, void (*done)(void *context, mr_status status),
+                       void *context, bool *are_placed, mr_error *error)
+{
+    const struct asked asked = {stream, NULL, puts, count, results, 0};
+
+    return submit(engine, &asked, done, context, are_placed, error);
 }
 
 mr_status mr_put_offer(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
                        mr_put_result *results, void (*done)(void *context, mr_status status),
                        void *context, mr_error *error)
 {
-    const struct asked asked = {stream, NULL, puts, count, results, 0};
+    bool are_placed;
 
-    return submit(engine, &asked, done, context, error);
+    return mr_put_place(engine, stream, puts, count, results, done, context, &are_placed, error);
 }
 
 mr_status mr_put_from(mr_engine *engine, const char *stream, const mr_origin *origin,
@@ -568,12 +582,13 @@ mr_status mr_put_from(mr_engine *engine, const char *stream, const mr_origin *or
                       void (*done)(void *context, mr_status status), void *context, mr_error *error)
 {
     const struct asked asked = {stream, origin, puts, count, results, wait_ms};
+    bool are_placed;
     mr_status status = mr_origin_check(origin, error);
 
     if (status)
         return status;
     if (count == 0)
         return mr_fail(error, MR_INVALID, "no records come from an origin");
-    return done ? submit(engine, &asked, done, context, error)
+    return done ? submit(engine, &asked, done, context, &are_placed, error)
                 : put_and_wait(engine, &asked, error);
 }

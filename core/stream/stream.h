@@ -50,6 +50,14 @@ mr_status mr_shard_look(mr_engine *engine, const char *stream, mr_shard_id id,
                         struct mr_shard_view *view, mr_error *error);
 
 /*
+ * mr_put_offer(), which also tells whether every record of the batch has its place: then what is put
+ * later comes after them, and if they are not stored after all, nothing later is (L6).
+ */
+mr_status mr_put_place(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
+                       mr_put_result *results, void (*done)(void *context, mr_status status),
+                       void *context, bool *are_placed, mr_error *error);
+
+/*
  * One read that is made of many calls of mr_reader_next(), as GetRecords is, takes from the shard's
  * limits by these two (the reader itself not limited): THROTTLED, or it may begin; and afterwards
  * what it read.

@@ -1,6 +1,7 @@
 /*
  * What millrace-producer.h promises, P1 to P8, over a simulated stream that throttles, loses answers,
- * answers in any order and is resharded on the way. Time and chance are the test's own.
+ * answers in any order and is resharded on the way: each test by both doors of a service, texts and
+ * batches. Time and chance are the test's own.
  */
 #include "support/producer_world.h"
 #include "support/seed.h"
@@ -17,6 +18,17 @@
 #include <cmocka.h>
 
 #define ROUNDS 12
+
+static bool takes_batches;
+
+static struct producer_world *world_new(uint64_t seed, unsigned shard_count)
+{
+    struct producer_world *world = producer_world_new(seed, shard_count);
+
+    if (takes_batches)
+        sim_service_take_batches(&world->service);
+    return world;
+}
 
 /* Random traffic through a hostile stream: some keys are busy. */
 static void run_traffic(struct producer_world *world, size_t record_count, bool reshards)
@@ -38,7 +50,7 @@ static void run_traffic(struct producer_world *world, size_t record_count, bool 
 
 static struct producer_world *hostile_world(uint64_t seed, bool aggregates, bool is_ordered)
 {
-    struct producer_world *world = producer_world_new(seed, 1 + (unsigned)(seed % 4));
+    struct producer_world *world = world_new(seed, 1 + (unsigned)(seed % 4));
 
     world->service.holds = true;
     world->service.throttled_percent = 20;
@@ -114,7 +126,7 @@ static void without_lanes_retries_pass_each_other(void **state)
 /* P4: no other key waits for it. */
 static void a_key_that_fails_holds_back_itself_only(void **state)
 {
-    struct producer_world *world = producer_world_new(1, 1);
+    struct producer_world *world = world_new(1, 1);
     (void)state;
 
     world->config.aggregates = false;
@@ -140,7 +152,7 @@ static void a_key_that_fails_holds_back_itself_only(void **state)
 /* P1 */
 static void says_where_each_record_is(void **state)
 {
-    struct producer_world *world = producer_world_new(seed_choose(), 4);
+    struct producer_world *world = world_new(seed_choose(), 4);
     (void)state;
 
     producer_world_open(world);
@@ -200,7 +212,7 @@ static void answers_late_records_with_a_timeout(void **state)
 /* P6 */
 static void retries_only_what_failed_and_waits_longer_each_time(void **state)
 {
-    struct producer_world *world = producer_world_new(seed_choose(), 1);
+    struct producer_world *world = world_new(seed_choose(), 1);
     struct mr_producer_metrics metrics;
     (void)state;
 
@@ -230,7 +242,7 @@ static void retries_only_what_failed_and_waits_longer_each_time(void **state)
 
 static void one_bad_record_fails_alone(void **state)
 {
-    struct producer_world *world = producer_world_new(seed_choose(), 1);
+    struct producer_world *world = world_new(seed_choose(), 1);
     (void)state;
 
     world->config.aggregates = false;
@@ -261,7 +273,7 @@ static void says_what_no_retry_will_change(void **state)
     (void)state;
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct producer_world *world = producer_world_new(i, 2);
+        struct producer_world *world = world_new(i, 2);
 
         producer_world_open(world);
         world->service.refusal = cases[i].refusal;
@@ -279,7 +291,7 @@ static void says_what_no_retry_will_change(void **state)
 /* P3 */
 static void a_full_buffer_refuses_and_takes_again_when_there_is_room(void **state)
 {
-    struct producer_world *world = producer_world_new(seed_choose(), 2);
+    struct producer_world *world = world_new(seed_choose(), 2);
     struct mr_producer_metrics metrics;
     size_t accepted;
     (void)state;
@@ -306,7 +318,7 @@ static void a_full_buffer_refuses_and_takes_again_when_there_is_room(void **stat
 
 static void refuses_what_no_stream_takes(void **state)
 {
-    struct producer_world *world = producer_world_new(1, 1);
+    struct producer_world *world = world_new(1, 1);
     char *large = mr_alloc_zero(1, 2u << 20);
     mr_status status;
     (void)state;
@@ -342,7 +354,7 @@ static void refuses_what_no_stream_takes(void **state)
 /* P7 */
 static void waits_for_company_no_longer_than_the_linger(void **state)
 {
-    struct producer_world *world = producer_world_new(1, 2);
+    struct producer_world *world = world_new(1, 2);
     (void)state;
 
     producer_world_open(world);
@@ -360,7 +372,7 @@ static void waits_for_company_no_longer_than_the_linger(void **state)
 
 static void fills_requests_by_count_and_by_bytes(void **state)
 {
-    struct producer_world *world = producer_world_new(1, 1);
+    struct producer_world *world = world_new(1, 1);
     (void)state;
 
     world->config.aggregates = false;
@@ -385,7 +397,7 @@ static void fills_requests_by_count_and_by_bytes(void **state)
 
 static void has_no_more_requests_under_way_than_allowed(void **state)
 {
-    struct producer_world *world = producer_world_new(1, 4);
+    struct producer_world *world = world_new(1, 4);
     (void)state;
 
     world->service.holds = true;
@@ -406,7 +418,7 @@ static void has_no_more_requests_under_way_than_allowed(void **state)
 /* P8 */
 static void goes_no_faster_than_its_share_of_a_shard(void **state)
 {
-    struct producer_world *world = producer_world_new(1, 1);
+    struct producer_world *world = world_new(1, 1);
     (void)state;
 
     world->config.aggregates = false;
@@ -436,7 +448,7 @@ static void goes_no_faster_than_its_share_of_a_shard(void **state)
 static void keeps_explicit_hash_keys(void **state)
 {
     const mr_hash_key last = {UINT64_MAX, UINT64_MAX}, first = {0, 0};
-    struct producer_world *world = producer_world_new(1, 4);
+    struct producer_world *world = world_new(1, 4);
     mr_status status;
     (void)state;
 
@@ -461,7 +473,7 @@ static void keeps_explicit_hash_keys(void **state)
 /* Such a stream places records itself: aggregates would be in no shard's range. */
 static void does_not_aggregate_where_the_stream_places_records(void **state)
 {
-    struct producer_world *world = producer_world_new(1, 2);
+    struct producer_world *world = world_new(1, 2);
     (void)state;
 
     world->service.is_auto = true;
@@ -478,7 +490,7 @@ static void does_not_aggregate_where_the_stream_places_records(void **state)
 /* P5 */
 static void asks_again_when_a_reshard_shows_and_only_then(void **state)
 {
-    struct producer_world *world = producer_world_new(seed_choose(), 2);
+    struct producer_world *world = world_new(seed_choose(), 2);
     (void)state;
 
     world->service.page = 1;
@@ -502,10 +514,11 @@ static void asks_again_when_a_reshard_shows_and_only_then(void **state)
 
 static void goes_on_while_the_map_cannot_be_had(void **state)
 {
-    struct producer_world *world = producer_world_new(seed_choose(), 2);
+    struct producer_world *world = world_new(seed_choose(), 2);
     (void)state;
 
     world->config.aggregates = false;
+    world->config.rate_limit = 10000; /* else nobody needs a map */
     producer_world_open(world);
     sim_service_merge(&world->service, 0, 1);
     world->service.list_refusal = MR_EXCEPTION_LIMIT_EXCEEDED;
@@ -594,6 +607,13 @@ static void metrics_add_up(void **state)
     producer_world_free(world);
 }
 
+static int take_batches(void **state)
+{
+    (void)state;
+    takes_batches = true;
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -620,5 +640,7 @@ int main(void)
         cmocka_unit_test(closing_answers_everything_in_time),
         cmocka_unit_test(metrics_add_up),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed_count = cmocka_run_group_tests_name("in texts", tests, NULL, NULL);
+
+    return failed_count + cmocka_run_group_tests_name("in batches", tests, take_batches, NULL);
 }

@@ -124,8 +124,7 @@ static bool is_inside(const struct sim_shard *shard, const struct mr_user_record
     return !mr_hash_key_below(key, shard->first) && !mr_hash_key_below(shard->last, key);
 }
 
-static void store(struct sim_service *service, const struct sim_shard *shard,
-                  const struct mr_api_put_records_request_entry *entry)
+static void store(struct sim_service *service, const struct sim_shard *shard, const mr_put *put)
 {
     struct mr_aggregate_reader reader = {0};
     struct mr_user_record record;
@@ -134,8 +133,8 @@ static void store(struct sim_service *service, const struct sim_shard *shard,
 
     service->last_number++;
     service->stored_count++;
-    if (!mr_aggregate_open(&reader, entry->data)) {
-        keep(service, shard, 0, false, entry->partition_key, entry->data);
+    if (!mr_aggregate_open(&reader, put->data)) {
+        keep(service, shard, 0, false, put->partition_key, put->data);
         return;
     }
     while (mr_aggregate_next(&reader, &record)) {
@@ -149,52 +148,46 @@ static void store(struct sim_service *service, const struct sim_shard *shard,
     mr_aggregate_reader_fini(&reader);
 }
 
-/* ---- PutRecords ------------------------------------------------------------------------------- */
+/* ---- puts ------------------------------------------------------------------------------------- */
 
-static bool has_key(const struct mr_api_put_records_request_entry *entry, const char *key)
+static bool has_key(const mr_put *put, const char *key)
 {
-    return key && entry->partition_key.size == strlen(key) &&
-           memcmp(entry->partition_key.data, key, strlen(key)) == 0;
+    return key && put->partition_key.size == strlen(key) &&
+           memcmp(put->partition_key.data, key, strlen(key)) == 0;
 }
 
-static void put_one(struct sim_service *service, struct mr_call *call,
-                    const struct mr_api_put_records_request_entry *entry,
-                    struct mr_api_put_records_result_entry *result)
+static void place_one(struct sim_service *service, const mr_put *put, mr_put_result *result)
 {
-    mr_hash_key key = entry->explicit_hash_key.data ? key_of(entry->explicit_hash_key)
-                                                    : mr_hash_key_of(entry->partition_key);
+    mr_hash_key key =
+        put->explicit_hash_key ? *put->explicit_hash_key : mr_hash_key_of(put->partition_key);
     const struct sim_shard *shard = shard_of(service, key);
-    mr_sequence sequence = {.shard = shard->id, .created_s = 1700000000, .time_s = 1700000000};
-    char text[MR_SEQUENCE_TEXT_BYTES];
 
-    if (happens(service, service->throttled_percent) || has_key(entry, service->throttled_key)) {
-        result->error_code = text_in(call->arena, "ProvisionedThroughputExceededException");
-        result->error_message = text_in(call->arena, "Rate exceeded for shard.");
+    *result = (mr_put_result){.status = MR_THROTTLED, .sequence.shard = shard->id};
+    if (happens(service, service->throttled_percent) || has_key(put, service->throttled_key))
         return;
-    }
-    store(service, shard, entry);
-    sequence.number = service->last_number;
-    mr_sequence_format(&sequence, text);
-    result->sequence_number = text_in(call->arena, text);
-    mr_shard_format(shard->id, text);
-    result->shard_id = text_in(call->arena, text);
+    store(service, shard, put);
+    *result = (mr_put_result){.sequence = {.shard = shard->id,
+                                           .created_s = 1700000000,
+                                           .time_s = 1700000000,
+                                           .number = service->last_number}};
 }
 
-static bool has_poison(const struct sim_service *service,
-                       const struct mr_api_put_records_request *request)
+static bool has_poison(const struct sim_service *service, const struct mr_puts *puts)
 {
-    for (size_t i = 0; i < request->records_count; i++)
-        if (has_key(&request->records[i], service->poison))
+    for (size_t i = 0; i < puts->count; i++)
+        if (has_key(&puts->puts[i], service->poison))
             return true;
     return false;
 }
 
-static size_t *shuffled(struct sim_service *service, struct mr_arena *arena, size_t count)
+/* Or as they are. */
+static size_t *shuffled(struct sim_service *service, struct mr_arena *arena, size_t count,
+                        bool is_in_order)
 {
     size_t *order = mr_arena_array(arena, size_t, count);
 
     for (size_t i = 0; i < count; i++) {
-        size_t other = mr_random_below(&service->random, i + 1);
+        size_t other = is_in_order ? i : mr_random_below(&service->random, i + 1);
 
         order[i] = order[other];
         order[other] = i;
@@ -202,32 +195,141 @@ static size_t *shuffled(struct sim_service *service, struct mr_arena *arena, siz
     return order;
 }
 
-/* The records of one request come in any order: there is no promise between them. */
-static void put_records(struct sim_service *service, struct mr_call *call)
+/* Stores what it does not refuse. True: all of it, and the call is not refused. */
+static bool place(struct sim_service *service, struct mr_call *call, const struct mr_puts *puts,
+                  bool is_in_order)
 {
-    const struct mr_api_put_records_request *request = call->request;
-    struct mr_api_put_records_response *response =
-        mr_arena_new(call->arena, struct mr_api_put_records_response);
-    size_t count = request->records_count;
-    size_t *order = shuffled(service, call->arena, count);
+    size_t *order = shuffled(service, call->arena, puts->count, is_in_order);
+    bool are_placed = true;
 
     service->put_count++;
-    if (count > service->largest_request)
-        service->largest_request = count;
-    if (service->refusal || has_poison(service, request)) {
+    if (puts->count > service->largest_request)
+        service->largest_request = puts->count;
+    if (service->refusal || has_poison(service, puts)) {
         call->refusal =
             (struct mr_refusal){service->refusal ? service->refusal : MR_EXCEPTION_VALIDATION,
                                 text_in(call->arena, "as told")};
+        return false;
+    }
+    for (size_t i = 0; i < puts->count; i++) {
+        place_one(service, &puts->puts[order[i]], &puts->results[order[i]]);
+        are_placed &= !puts->results[order[i]].status;
+    }
+    if (!happens(service, service->lost_percent))
+        return are_placed;
+    call->refusal = (struct mr_refusal){MR_EXCEPTION_SERVICE_UNAVAILABLE,
+                                        text_in(call->arena, "the answer was lost")};
+    return false;
+}
+
+/* ---- in texts --------------------------------------------------------------------------------- */
+
+static void read_texts(struct mr_call *call, struct mr_puts *puts)
+{
+    const struct mr_api_put_records_request *request = call->request;
+    mr_put *put = mr_arena_array(call->arena, mr_put, request->records_count);
+
+    *puts = (struct mr_puts){.puts = put, .count = request->records_count};
+    puts->results = mr_arena_array(call->arena, mr_put_result, puts->count);
+    for (size_t i = 0; i < puts->count; i++) {
+        const struct mr_api_put_records_request_entry *entry = &request->records[i];
+        mr_hash_key *key;
+
+        put[i] = (mr_put){.partition_key = entry->partition_key, .data = entry->data};
+        if (!entry->explicit_hash_key.data)
+            continue;
+        put[i].explicit_hash_key = key = mr_arena_new(call->arena, mr_hash_key);
+        *key = key_of(entry->explicit_hash_key);
+    }
+}
+
+static void answer_text(struct mr_arena *arena, const mr_put_result *result,
+                        struct mr_api_put_records_result_entry *entry)
+{
+    char text[MR_SEQUENCE_TEXT_BYTES];
+
+    if (result->status) {
+        entry->error_code = text_in(arena, "ProvisionedThroughputExceededException");
+        entry->error_message = text_in(arena, "Rate exceeded for shard.");
         return;
     }
-    response->records = mr_arena_array(call->arena, struct mr_api_put_records_result_entry, count);
-    response->records_count = count;
-    for (size_t i = 0; i < count; i++)
-        put_one(service, call, &request->records[order[i]], &response->records[order[i]]);
+    mr_sequence_format(&result->sequence, text);
+    entry->sequence_number = text_in(arena, text);
+    mr_shard_format(result->sequence.shard, text);
+    entry->shard_id = text_in(arena, text);
+}
+
+/* The records of one request come in any order: there is no promise between them. */
+static void put_texts(struct sim_service *service, struct mr_call *call)
+{
+    struct mr_api_put_records_response *response =
+        mr_arena_new(call->arena, struct mr_api_put_records_response);
+    struct mr_puts puts;
+
+    read_texts(call, &puts);
+    place(service, call, &puts, false);
+    response->records =
+        mr_arena_array(call->arena, struct mr_api_put_records_result_entry, puts.count);
+    response->records_count = puts.count;
+    for (size_t i = 0; i < puts.count; i++)
+        answer_text(call->arena, &puts.results[i], &response->records[i]);
     call->response = response;
-    if (happens(service, service->lost_percent))
-        call->refusal = (struct mr_refusal){MR_EXCEPTION_SERVICE_UNAVAILABLE,
-                                            text_in(call->arena, "the answer was lost")};
+}
+
+/* ---- held ------------------------------------------------------------------------------------- */
+
+static void hold(struct sim_service *service, struct mr_call *call, bool is_placed)
+{
+    mr_grow(service->held, service->held_count, service->held_capacity);
+    service->held[service->held_count++] = (struct sim_held){call, is_placed};
+    if (service->held_count > service->most_held)
+        service->most_held = service->held_count;
+}
+
+/* By chance it has its place at once, as in an engine, and only the answer is held. */
+static bool take_batch(struct mr_service *base, struct mr_call *call)
+{
+    struct sim_service *service = (struct sim_service *)(void *)base;
+    const struct mr_puts *puts = call->request;
+    bool has_places, are_placed = false, is_held;
+
+    pthread_mutex_lock(&service->lock);
+    is_held = service->holds;
+    has_places = !is_held || happens(service, 50);
+    if (has_places)
+        are_placed = place(service, call, puts, true);
+    if (is_held)
+        hold(service, call, has_places);
+    pthread_mutex_unlock(&service->lock);
+    if (!is_held)
+        call->done(call);
+    return are_placed;
+}
+
+void sim_service_take_batches(struct sim_service *service)
+{
+    service->base.put = take_batch;
+}
+
+bool sim_service_answer(struct sim_service *service)
+{
+    struct sim_held held = {0};
+
+    pthread_mutex_lock(&service->lock);
+    if (service->held_count > 0) {
+        size_t i = mr_random_below(&service->random, service->held_count);
+
+        held = service->held[i];
+        service->held[i] = service->held[--service->held_count];
+        if (!held.is_placed && service->base.put)
+            place(service, held.call, held.call->request, true);
+        else if (!held.is_placed)
+            put_texts(service, held.call);
+    }
+    pthread_mutex_unlock(&service->lock);
+    if (held.call)
+        held.call->done(held.call);
+    return held.call != NULL;
 }
 
 /* ---- what is asked ------------------------------------------------------------------------------ */
@@ -294,13 +396,10 @@ static void take_call(struct mr_service *base, struct mr_call *call)
     call->refusal = (struct mr_refusal){0};
     pthread_mutex_lock(&service->lock);
     if (call->action == MR_ACTION_PUT_RECORDS && service->holds) {
-        mr_grow(service->held, service->held_count, service->held_capacity);
-        service->held[service->held_count++] = call;
-        if (service->held_count > service->most_held)
-            service->most_held = service->held_count;
+        hold(service, call, false);
         is_held = true;
     } else if (call->action == MR_ACTION_PUT_RECORDS) {
-        put_records(service, call);
+        put_texts(service, call);
     } else if (call->action == MR_ACTION_LIST_SHARDS) {
         list_shards(service, call);
     } else {
@@ -309,24 +408,6 @@ static void take_call(struct mr_service *base, struct mr_call *call)
     pthread_mutex_unlock(&service->lock);
     if (!is_held)
         call->done(call);
-}
-
-bool sim_service_answer(struct sim_service *service)
-{
-    struct mr_call *call = NULL;
-
-    pthread_mutex_lock(&service->lock);
-    if (service->held_count > 0) {
-        size_t i = mr_random_below(&service->random, service->held_count);
-
-        call = service->held[i];
-        service->held[i] = service->held[--service->held_count];
-        put_records(service, call);
-    }
-    pthread_mutex_unlock(&service->lock);
-    if (call)
-        call->done(call);
-    return call != NULL;
 }
 
 static void close_nothing(struct mr_service *base)

@@ -30,6 +30,12 @@ struct sim_record {
     bool is_aggregated;
 };
 
+/* A put without answer; its records may have their places all the same. */
+struct sim_held {
+    struct mr_call *call;
+    bool is_placed;
+};
+
 struct sim_service {
     struct mr_service base;
     pthread_mutex_t lock;
@@ -49,7 +55,7 @@ struct sim_service {
     struct sim_shard shards[SIM_SHARDS_MAX];
     size_t shard_count;
     uint64_t last_number;
-    struct mr_call **held;
+    struct sim_held *held;
     size_t held_count, held_capacity;
 
     /* What happened. */
@@ -61,6 +67,9 @@ struct sim_service {
 
 void sim_service_init(struct sim_service *service, uint64_t seed, unsigned shard_count);
 void sim_service_fini(struct sim_service *service);
+
+/* From now on puts come without texts, as to an engine in the same process (mr_service.put). */
+void sim_service_take_batches(struct sim_service *service);
 
 /* Answers one of the puts that are held, any; false: there is none. */
 bool sim_service_answer(struct sim_service *service);

@@ -47,9 +47,7 @@ static void a_lane_is_found_by_its_key_until_it_is_dropped(void **state)
         }
         model[key] = mr_lane_get(&lanes, hash);
         assert_true(mr_hash_key_equal(model[key]->hash, hash));
-        assert_int_equal(model[key]->record_count, 0); /* fresh, also if it was used before */
-        assert_null(model[key]->unit);
-        model[key]->record_count = 1;
+        assert_null(model[key]->unit); /* fresh, also if it was used before */
         model[key]->unit = (struct mr_unit *)1;
         assert_int_equal(lanes.count, ++count);
     }
@@ -145,7 +143,7 @@ static void requests_hold_what_they_may_and_no_more(void **state)
             put_random(world, 1000);
         producer_world_pass(world, 100);
         for (size_t i = 0; i < service->held_count; i++) {
-            const struct mr_api_put_records_request *request = service->held[i]->request;
+            const struct mr_api_put_records_request *request = service->held[i].call->request;
             size_t bytes = 0;
 
             for (size_t j = 0; j < request->records_count; j++)
