@@ -2,6 +2,10 @@
 #include "base/memory.h"
 #include "stage.h"
 
+#define LINE_BYTES 64
+#define LINES_AHEAD 3 /* of a small record */
+#define AHEAD_BYTES (16 * LINE_BYTES)
+
 struct mr_chunk *mr_chunk_new(size_t capacity)
 {
     struct mr_chunk *chunk = mr_alloc(sizeof *chunk + capacity);
@@ -39,6 +43,8 @@ struct mr_pending *mr_taken_next(struct mr_taken *taken)
 
     if (taken->at == taken->end)
         return NULL;
+    for (unsigned i = 0; i < LINES_AHEAD; i++) /* another processor wrote them */
+        __builtin_prefetch((const char *)record + AHEAD_BYTES + i * LINE_BYTES, 1);
     taken->at += mr_pending_size(record->key_bytes, record->data_bytes);
     return record;
 }

@@ -3,7 +3,7 @@
 #include "base/u128.h"
 #include "stage.h"
 
-#define BUCKETS_MIN 256
+#define BUCKETS_MIN 2048
 
 static struct mr_lane **bucket_of(const struct mr_lanes *lanes, mr_hash_key hash)
 {
@@ -42,7 +42,7 @@ struct mr_lane *mr_lane_get(struct mr_lanes *lanes, mr_hash_key hash)
 {
     struct mr_lane **bucket, *lane;
 
-    if (lanes->count >= lanes->bucket_count)
+    if (lanes->count * 2 >= lanes->bucket_count)
         grow(lanes);
     bucket = bucket_of(lanes, hash);
     for (lane = *bucket; lane; lane = lane->next)

@@ -212,10 +212,26 @@ static struct mr_unit *release(struct mr_producer *producer)
     return first;
 }
 
+/* Whatever will stay for long leaves the chunks of others: the unit, and what waits behind it. */
+static void move(struct mr_producer *producer, struct mr_unit *unit)
+{
+    mr_unit_move(producer, unit);
+    for (size_t i = 0; i < unit->lane_count; i++) {
+        struct mr_queue waiting = unit->lanes[i]->waiting;
+        struct mr_pending *record;
+
+        unit->lanes[i]->waiting = (struct mr_queue){0};
+        while ((record = mr_queue_pop(&waiting))) {
+            mr_intake_move(&producer->intake, &record, 1, &producer->given);
+            mr_queue_push(&unit->lanes[i]->waiting, record);
+        }
+    }
+}
+
 void mr_stage_retry_hold(struct mr_producer *producer, struct mr_unit *unit)
 {
     mr_count(&producer->counts.retries, mr_unit_width(unit));
-    mr_unit_move(producer, unit);
+    move(producer, unit);
     unit->held_until_ns = mr_earlier(producer->now_ns + delay_ns(producer, unit), unit->expires_ns);
     hold(producer, unit);
 }

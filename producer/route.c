@@ -49,7 +49,8 @@ static void admit(struct mr_producer *producer, struct mr_pending *record, mr_ha
     if (producer->config.is_ordered)
         lane = mr_lane_get(&producer->lanes, lane_hash);
     if ((lane && lane->waiting.first) || !mr_stage_aggregate_join(producer, record, lane)) {
-        mr_intake_move(&producer->intake, &record, 1, &producer->given);
+        if (mr_unit_is_held(lane->unit))
+            mr_intake_move(&producer->intake, &record, 1, &producer->given);
         mr_queue_push(&lane->waiting, record);
     }
 }

@@ -441,6 +441,11 @@ static inline struct mr_unit *mr_units_pop(struct mr_units *units)
     return unit;
 }
 
+static inline bool mr_unit_is_held(const struct mr_unit *unit)
+{
+    return unit->held_until_ns > 0;
+}
+
 /* Of how many records of the stream, and how many bytes: keys and data. */
 static inline size_t mr_unit_width(const struct mr_unit *unit)
 {
