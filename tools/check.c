@@ -81,8 +81,8 @@ static mr_status verify(struct mr_cli *cli, struct check *check,
     mr_status status;
 
     do
-        status = mr_log_verify(mr_fs_posix(), cli->directory, NULL, report, show_progress, check,
-                               totals, &cli->error);
+        status = mr_log_verify(mr_fs_posix(), cli->directory, mr_cli_key_file(cli), report,
+                               show_progress, check, totals, &cli->error);
     while (status && mr_cli_waits(cli));
     mr_progress_hide();
     if (!status)
@@ -115,6 +115,7 @@ static mr_status repair(struct mr_cli *cli, struct check *check)
     mr_engine *engine;
     mr_status status;
 
+    config.key_file = mr_cli_key_file(cli);
     config.diag = note_cost;
     config.diag_context = check;
     mr_say("repairing: opening around the damage ...");

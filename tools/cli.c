@@ -131,6 +131,13 @@ bool mr_cli_waits(struct mr_cli *cli)
     return true;
 }
 
+const char *mr_cli_key_file(const struct mr_cli *cli)
+{
+    const char *file = cli->common->key_file ? cli->common->key_file : getenv("MILLRACE_KEY_FILE");
+
+    return file && *file ? file : NULL;
+}
+
 static enum mr_exit open_in(struct mr_cli *cli, bool make, struct mr_engine_config *config,
                             const struct mr_engine_world *world)
 {
@@ -140,6 +147,7 @@ static enum mr_exit open_in(struct mr_cli *cli, bool make, struct mr_engine_conf
         return code;
     if (cli->common->verbose)
         config->diag = say_diag;
+    config->key_file = mr_cli_key_file(cli);
     while (mr_engine_open_with(&cli->engine, cli->directory, config, world, &cli->error))
         if (!mr_cli_waits(cli))
             return mr_cli_failed(cli, NULL);
@@ -223,6 +231,7 @@ enum mr_exit mr_cli_reach(struct mr_cli *cli, bool make)
         return code;
     if (cli->common->verbose)
         engine_config.diag = say_diag;
+    engine_config.key_file = mr_cli_key_file(cli);
     while (mr_engine_open(&cli->engine, cli->directory, &engine_config, &cli->error)) {
         if (cli->error.status == MR_LOCKED && mr_serving_find(cli->directory, holder))
             return connect_to_holder(cli, holder) ? mr_cli_failed(cli, NULL) : MR_EXIT_OK;

@@ -23,7 +23,7 @@ enum mr_exit {
 
 /* What every command takes. */
 struct mr_common_options {
-    const char *data, *endpoint;
+    const char *data, *key_file, *endpoint;
     bool json, verbose, help;
 };
 
@@ -86,6 +86,8 @@ void mr_help_print(const struct mr_command *command);
  * ~/.local/share/millrace: */
 enum mr_exit mr_cli_place(struct mr_cli *cli); /* makes the folders above it */
 enum mr_exit mr_cli_find(struct mr_cli *cli);  /* NOT_FOUND when it is missing */
+/* From --key-file or MILLRACE_KEY_FILE; NULL: the engine's default. */
+const char *mr_cli_key_file(const struct mr_cli *cli);
 /* and opens its engine; `make`: makes it when it is missing. */
 enum mr_exit mr_cli_open(struct mr_cli *cli, bool make);
 enum mr_exit mr_cli_open_as(struct mr_cli *cli, bool make, struct mr_engine_config *config);

@@ -75,6 +75,7 @@ static int find_command(int count, char **words)
 
     while (at < count && words[at][0] == '-') {
         bool takes_next = strcmp(words[at], "--data") == 0 || strcmp(words[at], "-d") == 0 ||
+                          strcmp(words[at], "--key-file") == 0 ||
                           strcmp(words[at], "--endpoint") == 0;
         at += takes_next ? 2 : 1;
     }

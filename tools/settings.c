@@ -16,11 +16,14 @@
 
 /* ---- the table ---------------------------------------------------------------------------- */
 
-static const struct mr_option *data_option(void)
+/* Of every command's options these are settings, too. */
+static const char *const common_settings[] = {"data", "key_file"};
+
+static const struct mr_option *common_option(const char *name)
 {
     const struct mr_option *option = mr_common_option_table;
 
-    while (strcmp(option->name, "data") != 0)
+    while (strcmp(option->name, name) != 0)
         option++;
     return option;
 }
@@ -31,7 +34,7 @@ static bool is_setting(const struct mr_option *option)
     return strcmp(option->name, "config") != 0;
 }
 
-/* The option at a place: those of serve, then the data directory; NULL: the end. */
+/* The option at a place: those of serve, then those of every command; NULL: the end. */
 static const struct mr_option *option_at(const struct mr_settings *settings, size_t place)
 {
     size_t count = 0;
@@ -40,7 +43,10 @@ static const struct mr_option *option_at(const struct mr_settings *settings, siz
         count++;
     if (place < count)
         return &settings->table[place];
-    return place == count ? data_option() : NULL;
+    place -= count;
+    return place < sizeof common_settings / sizeof *common_settings
+               ? common_option(common_settings[place])
+               : NULL;
 }
 
 /* "tls_cert" is "tls-cert". */

@@ -59,6 +59,8 @@ bool mr_refuse_status(struct mr_local *local, struct mr_call *call, const char *
         return mr_refuse(call, MR_EXCEPTION_INVALID_ARGUMENT, "%s", error->message);
     case MR_THROTTLED:
         return mr_refuse(call, MR_EXCEPTION_THROUGHPUT_EXCEEDED, "%s", error->message);
+    case MR_NO_KEY:
+        return mr_refuse(call, MR_EXCEPTION_KMS_NOT_FOUND, "%s", error->message);
     case MR_BUSY:
         return mr_refuse(call, MR_EXCEPTION_SERVICE_UNAVAILABLE, "%s", error->message);
     default:

@@ -231,13 +231,23 @@ static bool check_kms(struct mr_local *local, struct mr_call *call, mr_bytes typ
                      "Rate exceeded for stream %s under account %s.", stream, local->account);
 }
 
+/* The engine encrypts before we say so, and after: wherever a crash comes, what is said is true. */
+static bool encrypt(struct mr_local *local, struct mr_call *call, const char *stream, bool is_on)
+{
+    mr_error error;
+    mr_status status = mr_stream_encrypt(local->engine, stream, is_on, &error);
+
+    return !status || mr_refuse_status(local, call, stream, status, &error);
+}
+
 void mr_do_start_stream_encryption(struct mr_local *local, struct mr_call *call)
 {
     const struct mr_api_start_stream_encryption_request *request = call->request;
     struct mr_local_stream stream;
 
     if (begin(local, call, request->stream_name, request->stream_arn, &stream) &&
-        check_kms(local, call, request->encryption_type, stream.name, stream.starts_ms)) {
+        check_kms(local, call, request->encryption_type, stream.name, stream.starts_ms) &&
+        encrypt(local, call, stream.name, true)) {
         stream.is_encrypted = true;
         stream.key_id =
             (char *)(uintptr_t)mr_arena_print(call->arena, "%.*s", TEXT(request->key_id)).data;
@@ -257,7 +267,8 @@ void mr_do_stop_stream_encryption(struct mr_local *local, struct mr_call *call)
         stream.is_encrypted = false;
         stream.key_id = NULL;
         mr_moments_add(stream.stops_ms, KMS_COUNT_MAX, mr_local_now_ms(local));
-        update(local, call, &stream);
+        if (update(local, call, &stream))
+            encrypt(local, call, stream.name, false);
     }
     end(local);
 }

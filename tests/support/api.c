@@ -107,6 +107,8 @@ struct api *api_open(void)
     api->advance_ms = 1000;
     api->text = MR_PACK((size_t)256 << 20);
     api->engine_config = MR_ENGINE_CONFIG_DEFAULT;
+    snprintf(api->key_file, sizeof api->key_file, "%s.keys", api->directory);
+    api->engine_config.key_file = api->key_file;
     api->engine_config.sync = MR_SYNC_INTERVAL;
     api->engine_config.journal_bytes = (uint64_t)32 << 20;
     api->config = MR_SERVICE_CONFIG_DEFAULT;

@@ -26,6 +26,7 @@ struct api {
     struct mr_server *server;
     struct mr_service_config config;
     struct mr_engine_config engine_config;
+    char key_file[160];
     char directory[200];
     struct mr_clock clock; /* stands still but for what is added to advance_ms */
     int64_t began_ms;

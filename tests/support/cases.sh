@@ -3,7 +3,7 @@
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export MILLRACE_DATA=$work/data NO_COLOR=1 LC_ALL=C
+export MILLRACE_DATA=$work/data MILLRACE_KEY_FILE=$work/keys NO_COLOR=1 LC_ALL=C
 
 millrace() {
     "$MILLRACE" "$@"

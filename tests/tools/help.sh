@@ -16,7 +16,7 @@ section() {
 
 options_of() { # COMMAND: its own long options, as the program knows them
     comm -23 <(millrace help --complete "$1" | cut -f 1 | grep '^--' | sort) \
-        <(printf -- '--data\n--endpoint\n--help\n--json\n--verbose\n')
+        <(printf -- '--data\n--endpoint\n--help\n--json\n--key-file\n--verbose\n')
 }
 
 same_options() { # COMMAND

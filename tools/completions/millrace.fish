@@ -21,3 +21,4 @@ complete -c millrace -n '__millrace_command; and string match -q -- "-*" (comman
 complete -c millrace -n 'test (__millrace_command) = help' -f -a '(millrace help --complete)'
 complete -c millrace -l endpoint -x -a http://127.0.0.1:4567
 complete -c millrace -s d -l data -r -a '(__fish_complete_directories)'
+complete -c millrace -l key-file -r -F
