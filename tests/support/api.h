@@ -26,8 +26,8 @@ struct api {
     struct mr_server *server;
     struct mr_service_config config;
     struct mr_engine_config engine_config;
-    char key_file[160];
     char directory[200];
+    char key_file[208]; /* beside it */
     struct mr_clock clock; /* stands still but for what is added to advance_ms */
     int64_t began_ms;
     _Atomic int64_t advance_ms;
