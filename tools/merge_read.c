@@ -9,7 +9,8 @@
 #include <string.h>
 
 #define BATCH_RECORDS 1000
-#define ASK_AGAIN_MS 250 /* a server: it allows five calls a second for each shard */
+#define ASK_AGAIN_MS 250 /* a server, for each call: it allows five a second for each shard */
+#define ASK_AGAIN_MS_MAX 1000
 
 enum state { UNKNOWN, READING, READ };
 
@@ -225,11 +226,18 @@ static void wake(void *context)
 void mr_merge_wait(struct mr_merge *merge, _Atomic uint32_t *word, uint32_t seen)
 {
     bool is_watched = true;
+    uint32_t wait_ms = ASK_AGAIN_MS;
 
     merge->word = word;
-    for (size_t i = 0; i < merge->count; i++)
-        is_watched &= mr_shard_reader_watch(merge->sources[i].reader, wake, merge);
-    mr_word_wait(word, seen, is_watched ? UINT32_MAX : ASK_AGAIN_MS);
+    for (size_t i = 0; i < merge->count; i++) {
+        struct mr_shard_reader *reader = merge->sources[i].reader;
+        unsigned call_count = mr_shard_reader_calls(reader);
+
+        is_watched &= mr_shard_reader_watch(reader, wake, merge);
+        while (wait_ms < call_count * ASK_AGAIN_MS && wait_ms < ASK_AGAIN_MS_MAX)
+            wait_ms += ASK_AGAIN_MS;
+    }
+    mr_word_wait(word, seen, is_watched ? UINT32_MAX : wait_ms);
     for (size_t i = 0; i < merge->count; i++)
         mr_shard_reader_watch(merge->sources[i].reader, NULL, NULL);
 }

@@ -19,6 +19,7 @@ struct mr_shard_reader {
     mr_position from; /* behind what was read */
     char iterator[ITERATOR_BYTES];
     bool is_over;
+    unsigned call_count;   /* GetRecords, since somebody asked */
     struct mr_arena arena; /* of the last answer */
     mr_record *records;
     size_t record_capacity;
@@ -118,6 +119,7 @@ static mr_status get_records(struct mr_shard_reader *reader, size_t record_count
     const void *response;
     mr_status status;
 
+    reader->call_count++;
     mr_arena_reset(&reader->arena);
     status =
         mr_ask(reader->service, MR_ACTION_GET_RECORDS, &request, &reader->arena, &response, error);
@@ -205,4 +207,12 @@ bool mr_shard_reader_watch(struct mr_shard_reader *reader, void (*ready)(void *c
     if (reader->reader)
         mr_reader_watch(reader->reader, ready, context);
     return reader->reader;
+}
+
+unsigned mr_shard_reader_calls(struct mr_shard_reader *reader)
+{
+    unsigned count = reader->call_count;
+
+    reader->call_count = 0;
+    return count;
 }

@@ -21,4 +21,7 @@ mr_status mr_shard_reader_next(struct mr_shard_reader *reader, size_t record_cou
 bool mr_shard_reader_watch(struct mr_shard_reader *reader, void (*ready)(void *context),
                            void *context);
 
+/* How often a server was asked for records since the last time this was asked. */
+unsigned mr_shard_reader_calls(struct mr_shard_reader *reader);
+
 #endif

@@ -279,7 +279,7 @@ static void answer_records(struct mr_local *local, struct reading *reading, stru
         int64_t behind_ms =
             mr_local_now_ms(local) -
             reading->records[reading->count - 1].approximate_arrival_timestamp.value;
-        response->millis_behind_latest = MR_NUMBER(behind_ms > 0 ? behind_ms : 0);
+        response->millis_behind_latest = MR_NUMBER(behind_ms > 0 ? behind_ms : 1);
     }
     token->created_ms = mr_local_now_ms(local);
     token->is_time = false;

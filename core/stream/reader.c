@@ -224,8 +224,9 @@ static mr_status take(struct mr_reader *reader, size_t count_max, mr_batch *batc
     *batch = (mr_batch){.records = records.records,
                         .count = records.count,
                         .end_of_shard = is_closed && records.at_tip};
-    if (!records.at_tip && records.reached_ms && records.reached_ms < now_ms)
-        batch->behind_ms = now_ms - records.reached_ms;
+    if (!records.at_tip) /* 0 would say that there is nothing newer */
+        batch->behind_ms =
+            records.reached_ms && records.reached_ms < now_ms ? now_ms - records.reached_ms : 1;
     if (records.count > 0)
         reader->time_s = records.records[records.count - 1].sequence.time_s;
     return MR_OK;

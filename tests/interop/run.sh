@@ -111,6 +111,7 @@ export AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x AWS_REGION=us-east-1 AWS_DEFA
 export PYTHONDONTWRITEBYTECODE=1 AWS_PAGER='' AWS_CA_BUNDLE=$work/cert.pem NODE_EXTRA_CA_CERTS=$work/cert.pem NODE_NO_WARNINGS=1
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_CONFIG_FILE
 
+run signing python "$here/signing.py" "$MILLRACE"
 run keys-page python "$here/keys_page.py"
 if picked aggregates; then
     ${CC:-cc} -std=c11 -D_GNU_SOURCE -Icore -o "$work/aggregate" "$here/aggregate.c" "$O/libmillrace.a" \
@@ -168,7 +169,7 @@ stop TERM
 start --state-delay 50 --metrics on
 run prometheus "$here/prometheus.sh" "$work"
 run lab-time-1 "$here/lab_time.sh" 1
-run2 lab-time-2 "$here/lab_time.sh" 2
+run2 lab-time-2 env AWS_CONFIG_FILE="$work/cli2/config" "$here/lab_time.sh" 2
 stop TERM
 
 write_users() { # who may call, as a file of serve --auth

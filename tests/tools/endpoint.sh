@@ -111,13 +111,20 @@ millrace split f 0 > "$work/out"
 millrace put f --key a second > "$work/out"
 read -r heard <&3
 check "through a split" [ "$heard" = second ]
+for ((i = 0; i < 40; i++)); do
+    millrace put f --key a "again $i" > "$work/out"
+    read -r heard <&3
+done
+check "all" [ "$heard" = "again 39" ]
+check "and is never told to ask less often" [ "$(curl -s "$url/metrics" |
+    awk '/^kinesis_read_provisioned_throughput_exceeded_total.*"f"/ { sum += $NF; found = 1 } END { print found, sum + 0 }')" = '1 0' ]
 kill $tail
 wait $tail
 exec 3<&-
 
 stop KILL
 check "after a SIGKILL the directory is nobody's" ends 0 millrace list --names
-check "and has what was put" diff <(printf 'first\nsecond\n') <(millrace tail f)
+check "and has what was put" diff <(echo first && echo second && seq -f "again %g" 0 39) <(millrace tail f)
 check "an old address is not believed" sh -c "! grep -q http '$MILLRACE_DATA/LOCK'"
 start
 check "a server has it again" ends 0 millrace list --names

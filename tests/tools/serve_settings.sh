@@ -72,6 +72,8 @@ trusts() { # NAME
     curl -sS --max-time 20 --cacert "$tls/ca.pem" --resolve "$1:$port:127.0.0.1" \
         "https://$1:$port/health" > "$work/out" 2> "$work/err" && grep -q ok "$work/out"
 }
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/another.key" \
+    -out "$work/another.pem" -days 2 -subj "/CN=another" 2> "$work/err"
 start --tls self-signed
 check "it says how to trust it" grep -q "export AWS_CA_BUNDLE=$tls/ca.pem" "$work/err.serve"
 for name in localhost 127.0.0.1 "$(uname -n)"; do
@@ -82,6 +84,17 @@ check "the key is its owner's" [ "$(stat -c %a "$tls/server.key")" = 600 ]
 check "the authority's key is nowhere" eval '[ "$(ls "$tls")" = "$(printf "ca.pem\nserver.key\nserver.pem")" ]'
 check "the authority is for these names only" grep -q 'DNS:localhost' \
     <(openssl x509 -in "$tls/ca.pem" -noout -ext nameConstraints)
+own() { # COMMAND...: our own client over TLS
+    env MILLRACE_DATA="$work/none" AWS_ENDPOINT_URL="https://127.0.0.1:$port" "$@"
+}
+check "our client, told of the authority, trusts it" ends 0 own AWS_CA_BUNDLE="$tls/ca.pem" "$MILLRACE" create secure --shards 2
+check "it puts" ends 0 own AWS_CA_BUNDLE="$tls/ca.pem" "$MILLRACE" put secure --key k 'over TLS'
+check "and reads" [ "$(own AWS_CA_BUNDLE="$tls/ca.pem" "$MILLRACE" tail secure 2> "$work/err")" = 'over TLS' ]
+check "not told, it refuses" ends 1 own "$MILLRACE" list
+check "and says why" says certificate
+check "told of another authority, too" ends 1 own AWS_CA_BUNDLE="$work/another.pem" "$MILLRACE" list
+check "and says why" says certificate
+check "told of none that is there, too" ends 1 own AWS_CA_BUNDLE="$work/none.pem" "$MILLRACE" list
 check "plain HTTP goes on" page '"status":"ok"' /health
 check "ends with TLS" stop
 cp "$tls/ca.pem" "$work/ca.before"
