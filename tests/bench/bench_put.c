@@ -253,12 +253,15 @@ static struct mr_engine *engine_new(const char *name, mr_sync sync, bool journal
     struct mr_engine *engine;
     mr_error error;
 
+    config.key_file = mr_bench_path("keys");
     config.sync = sync;
     config.journal_prewrite = true;
     mr_bench_need(mr_engine_open_with(&engine, mr_bench_path(name), &config, &world, &error),
                   &error);
     mr_bench_need(mr_stream_create(engine, "narrow", 16, &error), &error);
     mr_bench_need(mr_stream_create(engine, "wide", 4096, &error), &error);
+    mr_bench_need(mr_stream_create(engine, "secret", 16, &error), &error);
+    mr_bench_need(mr_stream_encrypt(engine, "secret", true, &error), &error);
     return engine;
 }
 
@@ -372,6 +375,36 @@ static void bench_singles(struct mr_engine *durable, struct mr_engine *interval)
     mr_bench_records_free(&records);
 }
 
+/* What encryption costs: the same puts to a stream that is encrypted, and to one that is not. */
+static void bench_encrypted(struct mr_engine *durable, size_t data_bytes, size_t batch,
+                            const char *name)
+{
+    struct mr_bench_records records;
+    struct offer plain = {.engine = durable,
+                          .stream = "narrow",
+                          .records = &records,
+                          .batch = batch,
+                          .warm_ms = batch > 1 ? 300 : 50,
+                          .is_async = batch == 1};
+    struct offer secret = plain;
+    struct mr_bench_side sides[] = {{.run = offer_window, .context = &secret},
+                                    {.run = offer_window, .context = &plain}};
+    unsigned rounds = (unsigned)mr_bench_setting("MR_BENCH_ROUNDS", 5);
+    char limit[128];
+
+    if (!mr_bench_wants(name))
+        return;
+    secret.stream = "secret";
+    mr_bench_records_make(&records, (size_t)PRODUCERS * BATCH * 8, data_bytes);
+    mr_bench_alternate(sides, 2, batch > 1 ? rounds : 3 * rounds, batch > 1 ? 1500 : 250);
+    mr_bench_settle();
+    snprintf(limit, sizeof limit, "%s.off", name);
+    print_offer(name, &sides[0], &secret);
+    print_offer(limit, &sides[1], &plain);
+    mr_bench_ratio(name, mr_bench_side_ratio(&sides[0], &sides[1]), limit, MR_BENCH_AT_LEAST, 0.85);
+    mr_bench_records_free(&records);
+}
+
 int main(int argc, char **argv)
 {
     struct mr_engine *durable, *journal_only, *interval;
@@ -382,6 +415,8 @@ int main(int argc, char **argv)
     journal_only = engine_new("journal_only", MR_SYNC_EACH, true);
     interval = engine_new("interval", MR_SYNC_INTERVAL, false);
     bench_singles(durable, interval);
+    bench_encrypted(durable, 100, 1, "put_single_encrypted");
+    bench_encrypted(durable, 100, BATCH, "put_batch_100b_encrypted");
     bench_batches(durable, journal_only, 100, "put_batch_100b", 0.45);
     bench_batches(durable, journal_only, 1024, "put_batch_1kib", 0.65);
     mr_engine_close(durable);

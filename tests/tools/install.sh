@@ -106,6 +106,6 @@ needs() { # LIBRARY NAME
     objdump -p "$lib/$1.so" | grep -q "NEEDED.*$2"
 }
 try "the code is there once" needs libmillrace-remote 'libmillrace\.so'
-try "the engine needs no network" eval '! needs libmillrace "curl\|crypto\|sqlite"'
+try "the engine needs no network" eval '! needs libmillrace "curl\|ssl\|sqlite"'
 try "uninstalls" make -s uninstall DESTDIR="$root" PREFIX=/usr
 try "leaves no file behind" no_file_left
