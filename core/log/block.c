@@ -76,7 +76,7 @@ static struct mr_cipher *cipher_of(struct mr_codec *codec)
     return codec->cipher;
 }
 
-/* K4: all of the header that is known before, and the seed, by which a block has its place. */
+/* E4: all of the header that is known before, and the seed, by which a block has its place. */
 struct place {
     uint8_t bytes[8 + BLOCK_HEADER_BYTES - 16 + 1];
 };

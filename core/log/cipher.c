@@ -139,7 +139,7 @@ void mr_encrypt(struct mr_cipher *cipher, struct mr_data_key *key, mr_bytes plac
     uint8_t nonce[NONCE_BYTES];
 
     memcpy(out, key->wrapped, sizeof key->wrapped);
-    mr_store64(out + COUNT_AT, atomic_fetch_add(&key->count, 1)); /* K3 */
+    mr_store64(out + COUNT_AT, atomic_fetch_add(&key->count, 1)); /* E3 */
     nonce_of(nonce, out);
     encrypt(cipher, key->secret, nonce, &seen, plain, out + ENVELOPE_BYTES, out + TAG_AT);
 }

@@ -13,11 +13,11 @@
  * and new ones when a stream's encryption is started again. So keys need no table that could be lost or
  * outgrown, a block is read with nothing but the key file, and goes with its file.
  *
- *     K3  A nonce never repeats under a key. A data key exists in one life only, where each use of it
+ *     E3  A nonce never repeats under a key. A data key exists in one life only, where each use of it
  *         takes the next count: no crash, no restored backup and no copied directory can bring a pair
  *         back. The wrappings' nonces are random: at one for each data key the 2^32 that NIST allows
  *         a master key (SP 800-38D, 8.3) last for ever.
- *     K4  Changed or moved bytes are noticed, by who holds the key: the tag covers envelope, bytes and
+ *     E4  Changed or moved bytes are noticed, by who holds the key: the tag covers envelope, bytes and
  *         place. (Checksums, which need no key, are over the encrypted bytes.)
  */
 #ifndef MR_LOG_CIPHER_H

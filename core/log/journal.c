@@ -78,7 +78,7 @@ static void write_header(uint8_t *group, const struct mr_group_header *header)
     mr_store32(group + 76, header->is_encrypted);
 }
 
-/* K4: the directory's id and all of the header but its checksum. */
+/* E4: the directory's id and all of the header but its checksum. */
 struct place {
     uint8_t bytes[8 + GROUP_HEADER_BYTES - 16];
 };

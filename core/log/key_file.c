@@ -176,7 +176,7 @@ static mr_status load(struct mr_key_file *keys, uint64_t *first, mr_error *error
                        "there is no home directory to keep the key file in: name one with "
                        "--key-file (MILLRACE_KEY_FILE)");
     status = read_file(keys, &text, &size, error);
-    if (status == MR_DENIED) { /* K2: the file system says why */
+    if (status == MR_DENIED) { /* E2: the file system says why */
         if (error)
             error->status = MR_NO_KEY;
         return MR_NO_KEY;
@@ -272,7 +272,7 @@ static mr_status make_folders(struct mr_key_file *keys, const char *folder, mr_e
     return status == MR_EXISTS ? MR_OK : status;
 }
 
-/* K1: names last, too, whoever made them, and however that ended. */
+/* E1: names last, too, whoever made them, and however that ended. */
 static mr_status sync_names(struct mr_key_file *keys, mr_error *error)
 {
     char path[MR_PATH_BYTES], folder[MR_PATH_BYTES];
@@ -294,7 +294,7 @@ static mr_status sync_names(struct mr_key_file *keys, mr_error *error)
     return MR_OK;
 }
 
-/* K1: whole and durable under another name first. */
+/* E1: whole and durable under another name first. */
 static mr_status write_new(struct mr_key_file *keys, const char *made, mr_error *error)
 {
     char text[512];

@@ -7,9 +7,9 @@
  * The first key wraps what is new, every key unwraps what it once wrapped. So a file is rotated by a
  * new key in front, and what was in two files is joined by one behind the other.
  *
- *     K1  A key is durable in its file before anything is encrypted under it; making a file replaces
+ *     E1  A key is durable in its file before anything is encrypted under it; making a file replaces
  *         none.
- *     K2  A file that others than its owner may read, that is damaged or that lacks the key is refused,
+ *     E2  A file that others than its owner may read, that is damaged or that lacks the key is refused,
  *         saying what to do; nothing is changed.
  *
  * The file is read when a key is first needed, and again whenever one is not known: putting it right

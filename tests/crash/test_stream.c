@@ -1,6 +1,6 @@
 /*
  * Streams keep their promises through crashes: puts, reshards, properties, encryption, creations and
- * deletions in random histories, cut and failed at any moment, against a model. L1-L4, S1-S4, K1.
+ * deletions in random histories, cut and failed at any moment, against a model. L1-L4, S1-S4, E1.
  *
  *     MR_CASES=n    so many random cases (1500)
  *     MR_SEED=n     of the first one; with MR_CASES=1 its steps are printed

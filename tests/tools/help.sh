@@ -94,7 +94,7 @@ complete_to() { # EXPECTED WORD...
     [ "${COMPREPLY[*]}" = "$expected" ]
 }
 check "completes commands" complete_to "split" millrace sp
-check "completes options of a command" complete_to "--key --key-field --key-file --key-separator" millrace put s --key
+check "completes options of a command" complete_to "--key --key-field --key-separator --key-file" millrace put s --key
 check "completes formats" complete_to "json" millrace tail s -o js
 check "completes distributions" complete_to "hotset:" millrace gen s -D h
 export MILLRACE_LABS=tools/labs

@@ -84,7 +84,7 @@ static void what_was_encrypted_comes_back(void **state)
     }
 }
 
-/* K4: of envelope, bytes and place; a changed name of the master key is one that is not there. */
+/* E4: of envelope, bytes and place; a changed name of the master key is one that is not there. */
 static void any_changed_bit_is_noticed(void **state)
 {
     static const char text[] = "recognisable-key recognisable-data";
@@ -111,7 +111,7 @@ static void any_changed_bit_is_noticed(void **state)
     }
 }
 
-/* K3: of one key each count once, and no two keys are the same. */
+/* E3: of one key each count once, and no two keys are the same. */
 static void no_nonce_is_used_twice(void **state)
 {
     enum { USES = 1000, KEYS = 50 };

@@ -79,7 +79,7 @@ static void is_made_once_for_its_owner_alone(void **state)
     mr_key_file_free(made(&id));
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0600);
-    mr_key_file_free(made(&again)); /* K1 */
+    mr_key_file_free(made(&again)); /* E1 */
     assert_int_equal(id, again);
 }
 
@@ -92,7 +92,7 @@ static void a_file_that_others_may_read_is_refused(void **state)
     mr_key_file_free(made(&id));
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         assert_int_equal(chmod(path, modes[i]), 0);
-        assert_refused(id, "open to others", "chmod 600"); /* K2 */
+        assert_refused(id, "open to others", "chmod 600"); /* E2 */
     }
     assert_int_equal(chmod(path, 0400), 0);
     mr_key_file_free(made(&id));
@@ -104,7 +104,7 @@ static void a_missing_file_is_named(void **state)
     assert_refused(ID_1, "is missing, and with it key 66687aadf862bd77", "put it back");
 }
 
-/* K2: any one changed digit, and any cut. */
+/* E2: any one changed digit, and any cut. */
 static void a_damaged_file_is_refused(void **state)
 {
     static const char text[] = "# ours\n\n" LINE_1;
@@ -163,7 +163,7 @@ static void what_was_read_once_serves_until_the_end(void **state)
     mr_key_file_free(keys);
 }
 
-/* K1: whatever call fails or is the last, the next making gives a key, and one that was given stays. */
+/* E1: whatever call fails or is the last, the next making gives a key, and one that was given stays. */
 static bool one_fault(void *context, uint64_t number)
 {
     bool cuts = *(bool *)context;
