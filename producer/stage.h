@@ -261,6 +261,8 @@ bool mr_intake_has(struct mr_intake *intake, size_t count);
 bool mr_intake_is_urgent(struct mr_intake *intake);
 /* These are answered: chunks get free, and who waits for that goes on. */
 void mr_intake_give(struct mr_intake *intake, struct mr_given *given);
+/* The next record begins a chunk. Hold the lock. */
+void mr_intake_end_chunk(struct mr_intake *intake);
 /* Moves records that will stay for long out of chunks that others could leave, and tells where to. */
 void mr_intake_move(struct mr_intake *intake, struct mr_pending **records, size_t count,
                     struct mr_given *given);
@@ -444,6 +446,12 @@ static inline struct mr_unit *mr_units_pop(struct mr_units *units)
 static inline bool mr_unit_is_held(const struct mr_unit *unit)
 {
     return unit->held_until_ns > 0;
+}
+
+/* What a record put now belongs to. */
+static inline uint32_t mr_intake_next_flush(const struct mr_intake *intake)
+{
+    return intake->flush_first + (uint32_t)(intake->flush_count - 1);
 }
 
 /* Of how many records of the stream, and how many bytes: keys and data. */

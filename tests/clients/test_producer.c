@@ -316,6 +316,74 @@ static void a_full_buffer_refuses_and_takes_again_when_there_is_room(void **stat
     producer_world_free(world);
 }
 
+/* P3: those before the one that is not accepted are, in their order. */
+static void many_are_accepted_up_to_the_first_that_cannot_be(void **state)
+{
+    struct producer_world *world = world_new(seed_choose(), 2);
+    static const char data[1000] = "x";
+    struct sent sent[100] = {{0}};
+    void *tokens[100];
+    mr_put puts[100];
+    size_t accepted, rest;
+    mr_error error;
+    (void)state;
+
+    world->config.buffer_bytes = 65536;
+    producer_world_open(world);
+    for (size_t i = 0; i < 100; i++) {
+        sent[i].world = world;
+        tokens[i] = &sent[i];
+        puts[i] = (mr_put){.partition_key = {"k", 1}, .data = {data, sizeof data}};
+    }
+    puts[7].partition_key.size = 0;
+    assert_int_equal(mr_producer_put_many(world->producer, puts, tokens, 10, &accepted, &error),
+                     MR_INVALID);
+    assert_int_equal(accepted, 7);
+    puts[7].partition_key.size = 1;
+    assert_int_equal(
+        mr_producer_put_many(world->producer, puts + 7, tokens + 7, 93, &accepted, &error),
+        MR_BUSY);
+    assert_in_range(accepted, 40, 60);
+    producer_world_finish(world);
+    assert_int_equal(mr_producer_put_many(world->producer, puts + 7 + accepted,
+                                          tokens + 7 + accepted, 93 - accepted, &rest, &error),
+                     MR_OK);
+    assert_int_equal(rest, 93 - accepted);
+    producer_world_finish(world);
+    for (size_t i = 0; i < 100; i++) {
+        assert_int_equal(sent[i].answer_count, 1);
+        assert_int_equal(sent[i].delivery.status, MR_OK);
+    }
+    producer_world_free(world);
+}
+
+/* A record that stays keeps nothing but itself: the buffer has room for the others. P3, P4 */
+static void a_key_that_fails_does_not_fill_the_buffer(void **state)
+{
+    struct producer_world *world = world_new(seed_choose(), 1);
+    struct mr_producer_metrics metrics;
+    (void)state;
+
+    world->config.aggregates = false;
+    world->config.linger_ms = 1;
+    world->config.buffer_bytes = 1 << 20;
+    world->service.throttled_key = "k0";
+    producer_world_open(world);
+    for (unsigned i = 0; i < 20000; i++) {
+        assert_non_null(producer_world_put(world, i % 100, 100));
+        if (i % 100 == 99)
+            producer_world_pass(world, 2);
+    }
+    mr_producer_metrics(world->producer, &metrics);
+    assert_int_equal(metrics.records_buffered, 200); /* one of each 100 */
+    assert_in_range(metrics.bytes_buffered, 200 * 100, 200 * 300 + (64 << 10));
+    world->service.throttled_key = NULL;
+    producer_world_finish(world);
+    producer_world_check_answers(world);
+    assert_int_equal(producer_world_count_gaps(world), 0);
+    producer_world_free(world);
+}
+
 static void refuses_what_no_stream_takes(void **state)
 {
     struct producer_world *world = world_new(1, 1);
@@ -628,6 +696,8 @@ int main(void)
         cmocka_unit_test(one_bad_record_fails_alone),
         cmocka_unit_test(says_what_no_retry_will_change),
         cmocka_unit_test(a_full_buffer_refuses_and_takes_again_when_there_is_room),
+        cmocka_unit_test(many_are_accepted_up_to_the_first_that_cannot_be),
+        cmocka_unit_test(a_key_that_fails_does_not_fill_the_buffer),
         cmocka_unit_test(refuses_what_no_stream_takes),
         cmocka_unit_test(waits_for_company_no_longer_than_the_linger),
         cmocka_unit_test(fills_requests_by_count_and_by_bytes),
