@@ -27,7 +27,7 @@ struct api {
     struct mr_service_config config;
     struct mr_engine_config engine_config;
     char directory[200];
-    char key_file[208]; /* beside it */
+    char key_file[208];    /* beside it */
     struct mr_clock clock; /* stands still but for what is added to advance_ms */
     int64_t began_ms;
     _Atomic int64_t advance_ms;
