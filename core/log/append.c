@@ -19,6 +19,7 @@ void mr_group_reset(struct mr_group *group)
     group->waiter_count = 0;
     group->is_encrypted = false;
     atomic_store(&group->writer_count, 0);
+    group->is_synced = false;
     group->status = MR_OK;
     group->next = NULL;
 }
@@ -243,7 +244,7 @@ mr_status mr_log_append(struct mr_log *log, struct mr_log_append *append, uint32
 {
     const struct extent extent = extent_of(append);
     struct place place;
-    bool wake = false;
+    struct mr_lane *wake = NULL;
     int64_t now_ms;
     mr_status status;
 
@@ -262,8 +263,7 @@ mr_status mr_log_append(struct mr_log *log, struct mr_log_append *append, uint32
         if (now_ms > log->last_ms)
             log->last_ms = now_ms;
         place = take_place(log, append, &extent);
-        wake = log->is_commit_asleep;
-        log->is_commit_asleep = false;
+        wake = mr_log_wake_lane(log);
     }
     pthread_mutex_unlock(&log->sequencer);
     if (status)
@@ -271,7 +271,7 @@ mr_status mr_log_append(struct mr_log *log, struct mr_log_append *append, uint32
     write_entries(append, &place);
     end_writing(place.group); /* from here on it may be done, and gone */
     if (wake)
-        mr_log_poke(&log->commit_word);
+        mr_log_poke(&wake->word);
     return MR_OK;
 }
 

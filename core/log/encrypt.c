@@ -99,15 +99,16 @@ static struct mr_cipher *cipher_of(struct mr_log *log)
     return log->cipher;
 }
 
-uint8_t *mr_log_encrypt_group(struct mr_log *log, const struct mr_group *group)
+uint8_t *mr_log_encrypt_group(struct mr_log *log, struct mr_lane *lane,
+                              const struct mr_group *group)
 {
     const mr_bytes payload = {group->bytes + GROUP_HEADER_BYTES, group->used - GROUP_HEADER_BYTES};
 
-    if (!log->encrypted)
-        log->encrypted = mr_pages_take(GROUP_BYTES_MAX);
+    if (!lane->encrypted)
+        lane->encrypted = mr_pages_take(GROUP_BYTES_MAX);
     mr_journal_encrypt(&log->journal, cipher_of(log), atomic_load(&log->journal_key),
-                       &group->header, payload, log->encrypted);
-    return log->encrypted;
+                       &group->header, payload, lane->encrypted);
+    return lane->encrypted;
 }
 
 mr_status mr_log_open_group(struct mr_log *log, const struct mr_group_header *header,
@@ -133,6 +134,6 @@ void mr_log_forget_keys(struct mr_log *log)
     mr_free(log->data_keys);
     mr_cipher_free(log->cipher);
     mr_key_file_free(log->keys);
-    if (log->encrypted)
-        mr_pages_give(log->encrypted, GROUP_BYTES_MAX);
+    for (uint32_t i = 0; i < LANE_COUNT; i++)
+        mr_pages_give(log->lanes[i].encrypted, GROUP_BYTES_MAX);
 }

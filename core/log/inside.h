@@ -2,6 +2,7 @@
  * inside.h - struct mr_log, shared by the files of core/log only.
  *
  * Locks, in the order in which they may be taken together:
+ *     sealing       held while a group is taken and sealed: it has the hash of the one before
  *     publishing    held while a group is published; whoever holds it sees a state between two groups
  *     flushing      held while a flush enters its result, and while a checkpoint copies the manifest
  *     stores_lock   the tables of tails and stores
@@ -21,6 +22,7 @@
 #include <string.h>
 
 #define GROUP_COUNT 4u
+#define LANE_COUNT 2u
 #define GROUP_BYTES_GOOD (2u << 20) /* a group does not grow on beyond it */
 #define BYTES_PER_ACTIVE_TAIL (48u << 10)
 #define EFFORT_HOLD_NS 250000000ull
@@ -45,8 +47,25 @@ struct mr_group {
     uint32_t waiter_count;
     bool is_encrypted; /* something in it is: then the group is, as a whole */
     uint64_t hash;     /* once written */
+    bool is_synced;
     mr_status status;
     mr_error error;
+};
+
+/*
+ * A committer. There are two, so that one group is written while another is synced: they reach the disk
+ * in any order, and are answered in theirs.
+ */
+struct mr_lane {
+    struct mr_log *log;
+    struct mr_file
+        *file; /* the journal, opened for each: to each is told which of its syncs failed */
+    struct mr_group *group; /* in hand, or NULL */
+    uint8_t *bytes;         /* its, as they are written */
+    uint8_t *encrypted;     /* GROUP_BYTES_MAX, made when first needed */
+    bool is_written;
+    bool is_asleep; /* lock: sequencer */
+    _Atomic uint32_t word;
 };
 
 /* One stream's segments. */
@@ -91,18 +110,22 @@ struct mr_log {
     uint32_t room_waiter_count;
     struct mr_group groups[GROUP_COUNT];
     struct mr_group *open, *free;
+    struct mr_group *flying, **flying_last; /* taken by lanes, in order, the oldest not synced */
     uint64_t next_serial, next_number, next_lsn; /* next_lsn: behind the open group's begin */
     int64_t last_ms;
     uint64_t tail_lsn;      /* journal space from here on is in use */
     uint64_t written_lsn;   /* all before it is written */
     uint64_t durable_lsn;   /* all before it is synced */
-    uint64_t previous_hash; /* of the newest group written; the committer's */
+    uint64_t previous_hash; /* of the newest group sealed; lock: sealing */
     uint64_t synced_ns;     /* MR_SYNC_INTERVAL: when the journal was synced */
     bool is_dirty;          /* MR_SYNC_INTERVAL: written since */
     mr_status failed;       /* why puts are refused for good */
     mr_error failure;
     struct mr_hitch flush_hitch, checkpoint_hitch;
     uint64_t group_count;
+    pthread_mutex_t sealing;
+    struct mr_lane lanes[LANE_COUNT];
+    uint32_t lane_count; /* 1 with MR_SYNC_INTERVAL: there is no sync to wait for */
 
     /* publishing */
     pthread_mutex_t publishing;
@@ -146,8 +169,7 @@ struct mr_log {
     size_t data_key_count, data_key_capacity;
     _Atomic(struct mr_data_key *) journal_key; /* NULL: nothing encrypted was appended yet */
     _Atomic uint64_t ready_key_id; /* the master key that was there when last looked for; 0: none */
-    struct mr_cipher *cipher;      /* the committer's, and that of recovery */
-    uint8_t *encrypted;            /* the committer's, of GROUP_BYTES_MAX; NULL: not needed yet */
+    struct mr_cipher *cipher;      /* of who seals groups, and of recovery */
 
     /* checkpoint */
     pthread_mutex_t checkpointing;
@@ -165,11 +187,11 @@ struct mr_log {
     uint32_t codec_count;
 
     /* threads */
-    pthread_t threads[5];
+    pthread_t threads[4 + LANE_COUNT];
     uint32_t thread_count;
     _Atomic bool is_stopping;
-    _Atomic uint32_t commit_word, publish_word, flush_word, keep_word, bell_word;
-    bool is_commit_asleep, is_publish_asleep; /* lock: sequencer */
+    _Atomic uint32_t publish_word, flush_word, keep_word, bell_word;
+    bool is_publish_asleep; /* lock: sequencer */
     _Atomic bool is_flush_asleep, is_any_ready;
     _Atomic uint64_t flushed_ns;     /* when the last flush was */
     _Atomic uint64_t look_again_lsn; /* nothing old is to be flushed before this is published */
@@ -200,8 +222,9 @@ mr_status mr_log_need_key(struct mr_log *log, uint64_t key_id, mr_error *error);
 /* The data key for blocks of the stream. NO_KEY. */
 mr_status mr_log_store_key(struct mr_log *log, struct mr_store *store, struct mr_data_key **key,
                            mr_error *error);
-/* The group's bytes as they are to be written, not sealed yet; valid until the next call. */
-uint8_t *mr_log_encrypt_group(struct mr_log *log, const struct mr_group *group);
+/* The group's bytes as the lane is to write them, not sealed yet. Lock: sealing. */
+uint8_t *mr_log_encrypt_group(struct mr_log *log, struct mr_lane *lane,
+                              const struct mr_group *group);
 /* The payload of a group that was read, decrypted in place if it is encrypted. CORRUPT, NO_KEY. */
 mr_status mr_log_open_group(struct mr_log *log, const struct mr_group_header *header,
                             uint8_t *group, mr_bytes *payload, mr_error *error);
@@ -214,7 +237,13 @@ void mr_log_make_room(struct mr_log *log); /* wakes one that waits for room; seq
 void mr_group_await_writers(struct mr_group *group); /* it is not open any more */
 
 /* ---- commit.c ---- */
-bool mr_log_commit(struct mr_log *log);
+/* One call of the disk: takes the open group, writes it, or syncs it. false: nothing to do. */
+bool mr_lane_step(struct mr_lane *lane);
+bool mr_lane_commit(struct mr_lane *lane); /* a whole group */
+bool mr_log_commit(struct mr_log *log);    /* what lanes have in hand, else the open group */
+/* Whether the open group should be written now; sequencer held, as for the next. */
+bool mr_log_commit_is_due(const struct mr_log *log);
+struct mr_lane *mr_log_wake_lane(struct mr_log *log);  /* to be poked, or NULL: nothing is due */
 void mr_log_sync_if_due(struct mr_log *log, bool now); /* MR_SYNC_INTERVAL */
 
 /* ---- publish.c ---- */

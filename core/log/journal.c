@@ -127,17 +127,17 @@ uint64_t mr_journal_seal(const struct mr_journal *journal, uint8_t *group,
 }
 
 /* Calls io for the part before the ring's end and the part after it. */
-static mr_status around(struct mr_journal *journal, uint64_t lsn, uint8_t *bytes, uint64_t size,
-                        bool write, mr_error *error)
+static mr_status around(const struct mr_journal *journal, struct mr_file *file, uint64_t lsn,
+                        uint8_t *bytes, uint64_t size, bool write, mr_error *error)
 {
-    struct mr_fs *fs = journal->file->fs;
+    struct mr_fs *fs = file->fs;
 
     while (size > 0) {
         uint64_t at = lsn % journal->ring_bytes;
         uint64_t part = journal->ring_bytes - at < size ? journal->ring_bytes - at : size;
         size_t got = (size_t)part;
-        mr_status status = write ? fs->write(journal->file, bytes, (size_t)part, at, error)
-                                 : fs->read(journal->file, bytes, (size_t)part, at, &got, error);
+        mr_status status = write ? fs->write(file, bytes, (size_t)part, at, error)
+                                 : fs->read(file, bytes, (size_t)part, at, &got, error);
 
         if (status)
             return status;
@@ -150,11 +150,11 @@ static mr_status around(struct mr_journal *journal, uint64_t lsn, uint8_t *bytes
     return MR_OK;
 }
 
-mr_status mr_journal_write(struct mr_journal *journal, const uint8_t *group,
+mr_status mr_journal_write(struct mr_journal *journal, struct mr_file *file, const uint8_t *group,
                            const struct mr_group_header *header, mr_error *error)
 {
-    return around(journal, header->lsn, (uint8_t *)group, mr_group_bytes(header->payload_bytes),
-                  true, error);
+    return around(journal, file, header->lsn, (uint8_t *)group,
+                  mr_group_bytes(header->payload_bytes), true, error);
 }
 
 /* What the first page says; false if it cannot be the group's header. */
@@ -190,7 +190,8 @@ static mr_status read_at(struct mr_journal *journal, uint64_t lsn, uint64_t have
         return MR_OK;
     bytes = mr_group_bytes(header->payload_bytes);
     if (bytes > have) {
-        status = around(journal, lsn + have, buffer + have, bytes - have, false, error);
+        status =
+            around(journal, journal->file, lsn + have, buffer + have, bytes - have, false, error);
         if (status)
             return status;
     }
@@ -204,16 +205,18 @@ mr_status mr_journal_read(struct mr_journal *journal, uint64_t lsn, uint8_t *buf
                           struct mr_group_header *header, uint64_t *hash, bool *found,
                           mr_error *error)
 {
-    mr_status status = around(journal, lsn, buffer, JOURNAL_PAGE_BYTES, false, error);
+    mr_status status =
+        around(journal, journal->file, lsn, buffer, JOURNAL_PAGE_BYTES, false, error);
     if (status)
         return status;
     return read_at(journal, lsn, JOURNAL_PAGE_BYTES, buffer, header, hash, found, error);
 }
 
-mr_status mr_journal_look_ahead(struct mr_journal *journal, uint64_t after, uint64_t known,
-                                uint64_t end, uint32_t epoch, uint8_t *buffer,
-                                struct mr_group_header *header, uint64_t *hash, bool *found,
-                                mr_error *error)
+/* The first whole group at `after` or behind it. */
+static mr_status find_behind(struct mr_journal *journal, uint64_t after, uint64_t known,
+                             uint64_t end, uint32_t epoch, uint8_t *buffer,
+                             struct mr_group_header *header, uint64_t *hash, bool *found,
+                             mr_error *error)
 {
     enum { STRIDE = 1 << 20 };
     uint8_t *stride = mr_pages_take(STRIDE);
@@ -223,7 +226,7 @@ mr_status mr_journal_look_ahead(struct mr_journal *journal, uint64_t after, uint
     for (uint64_t lsn = after; !status && !*found && lsn < end;) {
         uint64_t size = end - lsn < STRIDE ? end - lsn : STRIDE;
 
-        status = around(journal, lsn, stride, size, false, error);
+        status = around(journal, journal->file, lsn, stride, size, false, error);
         for (uint64_t at = 0; !status && !*found && at < size; at += JOURNAL_PAGE_BYTES) {
             /* Looking at the magic first: nearly every page is no header. */
             if (mr_load32(stride + at + 16) != GROUP_MAGIC ||
@@ -237,5 +240,27 @@ mr_status mr_journal_look_ahead(struct mr_journal *journal, uint64_t after, uint
         lsn += size;
     }
     mr_pages_give(stride, STRIDE);
+    return status;
+}
+
+mr_status mr_journal_look_ahead(struct mr_journal *journal, uint64_t lsn, uint64_t known,
+                                uint64_t end, uint32_t epoch, uint8_t *buffer,
+                                struct mr_group_header *header, uint64_t *hash, bool *found,
+                                bool *is_hole, mr_error *error)
+{
+    mr_status status = find_behind(journal, lsn + JOURNAL_PAGE_BYTES, known, end, epoch, buffer,
+                                   header, hash, found, error);
+    struct mr_group_header other = *header;
+    bool is_other = *found;
+
+    *is_hole = lsn < known;
+    while (!status && is_other && !*is_hole) {
+        *is_hole = other.durable_lsn > lsn;
+        if (!*is_hole)
+            status = find_behind(journal, other.lsn + mr_group_bytes(other.payload_bytes), known,
+                                 end, epoch, buffer, &other, hash, &is_other, error);
+    }
+    if (!status && *is_hole && *found && other.lsn != header->lsn)
+        status = mr_journal_read(journal, header->lsn, buffer, header, hash, found, error);
     return status;
 }

@@ -6,7 +6,7 @@
  *         16     4  "MRg1"
  *         20     4  epoch: grows with each opening
  *         24     8  lsn: where the group begins, counted in bytes since the directory was made
- *         32     8  durable_lsn: all before it was durable when this group was written
+ *         32     8  durable_lsn: all before it was durable when this group was taken to be written
  *         40     8  hash of the group before: the low half of its XXH3-128
  *         48     8  first number: entries take one each, runs one a record
  *         56     8  number_count
@@ -88,8 +88,9 @@ mr_status mr_journal_decrypt(const struct mr_journal *journal, struct mr_cipher 
 uint64_t mr_journal_seal(const struct mr_journal *journal, uint8_t *group,
                          const struct mr_group_header *header);
 
-/* Writes a sealed group; durable after the file's sync. */
-mr_status mr_journal_write(struct mr_journal *journal, const uint8_t *group,
+/* Writes a sealed group into file, which is the journal's, or the same opened again; durable after its
+ * sync. */
+mr_status mr_journal_write(struct mr_journal *journal, struct mr_file *file, const uint8_t *group,
                            const struct mr_group_header *header, mr_error *error);
 
 /* Reads the group at lsn into buffer, of GROUP_BYTES_MAX. *found is false if there is no whole group
@@ -98,11 +99,14 @@ mr_status mr_journal_read(struct mr_journal *journal, uint64_t lsn, uint8_t *buf
                           struct mr_group_header *header, uint64_t *hash, bool *found,
                           mr_error *error);
 
-/* Looks for a whole group behind `after`, below end: J3. Before `known`, where a checkpoint says that
- * groups lie, of any epoch; from there on of at least `epoch`. buffer is of GROUP_BYTES_MAX. */
-mr_status mr_journal_look_ahead(struct mr_journal *journal, uint64_t after, uint64_t known,
+/* There is no group at lsn that follows: is it the end, or a hole in what was acknowledged (J3)? The
+ * latter if lsn lies before `known`, where a checkpoint says that groups lie, or some group behind,
+ * below end, was taken when lsn's was durable already. A group that was on its way together with the
+ * missing one proves nothing. Then the first whole group behind is found, if there is one: before
+ * `known` of any epoch, from there on of at least `epoch`. buffer is of GROUP_BYTES_MAX. */
+mr_status mr_journal_look_ahead(struct mr_journal *journal, uint64_t lsn, uint64_t known,
                                 uint64_t end, uint32_t epoch, uint8_t *buffer,
                                 struct mr_group_header *header, uint64_t *hash, bool *found,
-                                mr_error *error);
+                                bool *is_hole, mr_error *error);
 
 #endif

@@ -360,6 +360,7 @@ static struct mr_log *new_log(const struct mr_log_config *config)
     log->config.directory = log->directory;
     pthread_mutex_init(&log->sequencer, NULL);
     mr_condition_init(&log->room);
+    pthread_mutex_init(&log->sealing, NULL);
     pthread_mutex_init(&log->publishing, NULL);
     pthread_rwlock_init(&log->stores_lock, NULL);
     pthread_mutex_init(&log->cache_lock, NULL);
@@ -371,6 +372,7 @@ static struct mr_log *new_log(const struct mr_log_config *config)
     mr_condition_init(&log->bell_idle);
     pthread_mutex_init(&log->codecs_lock, NULL);
     pthread_mutex_init(&log->keys_lock, NULL);
+    log->flying_last = &log->flying;
     log->queue_last = &log->queue_first;
     log->ready_last = &log->ready_first;
     log->keys = mr_key_file_new(log->fs, config->key_file);
@@ -394,6 +396,8 @@ static struct mr_log *new_log(const struct mr_log_config *config)
 
 static void free_log(struct mr_log *log)
 {
+    for (uint32_t i = 1; i < log->lane_count; i++)
+        log->fs->close(log->lanes[i].file);
     mr_journal_close(&log->journal);
     mr_log_forget_ready(log);
     while (log->rung_first) {
@@ -423,6 +427,7 @@ static void free_log(struct mr_log *log)
     log->fs->close(log->lock_file);
     pthread_mutex_destroy(&log->sequencer);
     pthread_cond_destroy(&log->room);
+    pthread_mutex_destroy(&log->sealing);
     pthread_mutex_destroy(&log->publishing);
     pthread_rwlock_destroy(&log->stores_lock);
     pthread_mutex_destroy(&log->cache_lock);
@@ -513,6 +518,10 @@ bool mr_log_step(struct mr_log *log, enum mr_log_step step)
             return true;
         mr_log_sync_if_due(log, false);
         return false;
+    case MR_LOG_STEP_LANE_0:
+    case MR_LOG_STEP_LANE_1:
+        return (uint32_t)(step - MR_LOG_STEP_LANE_0) < log->lane_count &&
+               mr_lane_step(&log->lanes[step - MR_LOG_STEP_LANE_0]);
     case MR_LOG_STEP_PUBLISH:
         return mr_log_publish(log);
     case MR_LOG_STEP_FLUSH:

@@ -224,7 +224,9 @@ void mr_log_stream_figures(struct mr_log *log, uint32_t stream, struct mr_log_fi
 void mr_log_stats(struct mr_log *log, struct mr_engine_stats *stats);
 
 enum mr_log_step {
-    MR_LOG_STEP_COMMIT,     /* write and sync the open group */
+    MR_LOG_STEP_COMMIT, /* write and sync what lanes have in hand, else the open group */
+    MR_LOG_STEP_LANE_0, /* one call of a committer: take the open group, write it, sync it */
+    MR_LOG_STEP_LANE_1,
     MR_LOG_STEP_PUBLISH,    /* apply the oldest durable group */
     MR_LOG_STEP_FLUSH,      /* one stream's blocks to its segment */
     MR_LOG_STEP_CHECKPOINT, /* free journal space */
@@ -250,6 +252,7 @@ enum mr_log_mutant {
     MR_MUTANT_REPLAY_TWICE,             /* records already in segments are replayed */
     MR_MUTANT_RETRY_SYNC,               /* a failed sync is tried again and believed */
     MR_MUTANT_UNLINK_BEFORE_CHECKPOINT, /* segments go before the manifest forgets them */
+    MR_MUTANT_ANSWER_BEHIND_HOLE,       /* a group is believed though the one before it failed */
     MR_MUTANT_COUNT
 };
 

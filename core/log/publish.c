@@ -155,8 +155,8 @@ static void wake_flusher(struct mr_log *log, uint64_t live_bytes)
 
 static void give_back(struct mr_log *log, struct mr_group *group)
 {
+    struct mr_lane *wake;
     uint64_t live_bytes;
-    bool wake;
 
     mr_group_reset(group);
     pthread_mutex_lock(&log->sequencer);
@@ -166,11 +166,10 @@ static void give_back(struct mr_log *log, struct mr_group *group)
         log->tail_lsn = log->published.at;
     live_bytes = log->next_lsn - log->tail_lsn;
     mr_log_make_room(log);
-    wake = log->is_commit_asleep;
-    log->is_commit_asleep = false;
+    wake = mr_log_wake_lane(log);
     pthread_mutex_unlock(&log->sequencer);
     if (wake)
-        mr_log_poke(&log->commit_word);
+        mr_log_poke(&wake->word);
     wake_flusher(log, live_bytes);
 }
 

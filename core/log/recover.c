@@ -404,7 +404,7 @@ static mr_status walk(struct mr_log *log, uint8_t *buffer, mr_error *error)
     for (;;) {
         struct mr_group_header header;
         uint64_t hash;
-        bool found;
+        bool found, is_hole;
         mr_status status = mr_journal_read(&log->journal, log->published.at, buffer, &header, &hash,
                                            &found, error);
 
@@ -416,13 +416,9 @@ static mr_status walk(struct mr_log *log, uint8_t *buffer, mr_error *error)
                 return status;
             continue;
         }
-        /* J3: the end, or a hole? The checkpoint saw all before its own place; behind a later hole
-         * lies a group that was written when the hole's was durable already. */
-        status = mr_journal_look_ahead(&log->journal, log->published.at + JOURNAL_PAGE_BYTES,
-                                       log->restored_lsn, end, log->epoch, buffer, &header, &hash,
-                                       &found, error);
-        if (status || (log->published.at >= log->restored_lsn &&
-                       (!found || header.durable_lsn <= log->published.at)))
+        status = mr_journal_look_ahead(&log->journal, log->published.at, log->restored_lsn, end,
+                                       log->epoch, buffer, &header, &hash, &found, &is_hole, error);
+        if (status || !is_hole)
             return status;
         if (!log->config.salvage)
             return report_damage(log, error);
@@ -511,6 +507,28 @@ static mr_status recover_from(struct mr_log *log, const struct mr_checkpoint *ch
     return MR_OK;
 }
 
+/* The journal for the committers: past the page cache, unless that is where groups wait for a sync. */
+static mr_status open_lanes(struct mr_log *log, mr_error *error)
+{
+    bool is_direct = log->config.sync == MR_SYNC_EACH;
+    mr_status status = MR_OK;
+
+    if (is_direct) {
+        mr_journal_close(&log->journal);
+        status = open_journal(log, true, error);
+    }
+    for (uint32_t i = 0; !status && i < (is_direct ? LANE_COUNT : 1); i++) {
+        log->lanes[i].log = log;
+        log->lanes[i].file = log->journal.file;
+        if (i > 0)
+            status = log->fs->open(log->fs, log->journal.path, MR_FS_WRITE | MR_FS_DIRECT,
+                                   &log->lanes[i].file, error);
+        if (!status)
+            log->lane_count++;
+    }
+    return status;
+}
+
 static mr_status begin_epoch(struct mr_log *log, mr_error *error)
 {
     mr_status status;
@@ -526,10 +544,7 @@ static mr_status begin_epoch(struct mr_log *log, mr_error *error)
     if (status)
         return status;
     sweep(log); /* not before the checkpoint that names none of it is durable */
-    if (log->config.sync == MR_SYNC_INTERVAL)
-        return MR_OK;
-    mr_journal_close(&log->journal);
-    return open_journal(log, true, error);
+    return open_lanes(log, error);
 }
 
 mr_status mr_log_recover(struct mr_log *log, mr_error *error)

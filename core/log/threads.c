@@ -19,24 +19,24 @@ static void sleep_on(_Atomic uint32_t *word, uint32_t seen, uint32_t timeout_ms)
 
 static void *run_commit(void *context)
 {
-    struct mr_log *log = context;
+    struct mr_lane *lane = context;
+    struct mr_log *log = lane->log;
     uint32_t timeout_ms =
         log->config.sync == MR_SYNC_INTERVAL ? log->config.sync_interval_ms : UINT32_MAX;
 
     while (!atomic_load(&log->is_stopping)) {
-        uint32_t seen = atomic_load(&log->commit_word);
-        bool sleep;
+        uint32_t seen = atomic_load(&lane->word);
+        bool is_due;
 
-        if (mr_log_commit(log)) {
-            mr_log_sync_if_due(log, false);
-            continue;
-        }
         mr_log_sync_if_due(log, false);
         pthread_mutex_lock(&log->sequencer);
-        sleep = log->is_commit_asleep = !log->open->first || !log->free;
+        is_due = mr_log_commit_is_due(log);
+        lane->is_asleep = !is_due;
         pthread_mutex_unlock(&log->sequencer);
-        if (sleep)
-            sleep_on(&log->commit_word, seen, timeout_ms);
+        if (is_due)
+            mr_lane_commit(lane);
+        else
+            sleep_on(&lane->word, seen, timeout_ms);
     }
     return NULL;
 }
@@ -132,22 +132,26 @@ void mr_log_start_threads(struct mr_log *log)
     static const struct {
         const char *name;
         void *(*run)(void *context);
-    } table[] = {{"mr-commit", run_commit},
-                 {"mr-publish", run_publish},
+    } table[] = {{"mr-publish", run_publish},
                  {"mr-flush", run_flush},
                  {"mr-keep", run_keep},
                  {"mr-bell", run_bell}};
 
+    for (uint32_t i = 0; i < log->lane_count; i++)
+        log->threads[log->thread_count++] =
+            mr_thread_start("mr-commit", run_commit, &log->lanes[i]);
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         log->threads[log->thread_count++] = mr_thread_start(table[i].name, table[i].run, log);
 }
 
 void mr_log_stop_threads(struct mr_log *log)
 {
-    _Atomic uint32_t *words[] = {&log->commit_word, &log->publish_word, &log->flush_word,
-                                 &log->keep_word, &log->bell_word};
+    _Atomic uint32_t *words[] = {&log->publish_word, &log->flush_word, &log->keep_word,
+                                 &log->bell_word};
 
     atomic_store(&log->is_stopping, true);
+    for (uint32_t i = 0; i < log->lane_count; i++)
+        mr_log_poke(&log->lanes[i].word);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         mr_log_poke(words[i]);
     for (uint32_t i = 0; i < log->thread_count; i++)

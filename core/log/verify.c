@@ -115,7 +115,7 @@ static void walk_journal(struct verify *verify, struct mr_journal *journal, uint
     uint64_t known = verify->checkpoint.restored_lsn;
     uint32_t epoch = verify->checkpoint.epoch;
     struct mr_group_header header;
-    bool found;
+    bool found, is_hole;
 
     while (!mr_journal_read(journal, at.at, buffer, &header, &hash, &found, NULL) && found &&
            header.previous_hash == at.previous_hash && (header.epoch >= epoch || at.at < known)) {
@@ -125,11 +125,9 @@ static void walk_journal(struct verify *verify, struct mr_journal *journal, uint
         verify->totals->group_count++;
         advance(verify, mr_group_bytes(header.payload_bytes));
     }
-    if (mr_journal_look_ahead(journal, at.at + JOURNAL_PAGE_BYTES, known, end, epoch, buffer,
-                              &header, &hash, &found, NULL))
-        return;
-    /* The same question as at opening: the end, or a hole? */
-    if (at.at < known || (found && header.durable_lsn > at.at))
+    if (!mr_journal_look_ahead(journal, at.at, known, end, epoch, buffer, &header, &hash, &found,
+                               &is_hole, NULL) &&
+        is_hole)
         find(verify, true,
              "%s: damaged at byte %" PRIu64 ": acknowledged records before number %" PRIu64
              " are affected; `--repair` saves those behind it",

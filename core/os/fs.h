@@ -43,7 +43,8 @@ struct mr_fs {
     mr_status (*write)(struct mr_file *file, const void *buffer, size_t size, uint64_t offset,
                        mr_error *error);
     /* Makes what was written, and the size, durable (fdatasync). After a failure the state of what
-     * was written since the last sync is unknown: never try again and believe it. */
+     * was written since the last sync is unknown: never try again and believe it. A failure is told
+     * once to each that has the file open: threads that sync on their own open it for themselves. */
     mr_status (*sync)(struct mr_file *file, mr_error *error);
     mr_status (*size)(struct mr_file *file, uint64_t *size, mr_error *error);
     mr_status (*truncate)(struct mr_file *file, uint64_t size, mr_error *error);

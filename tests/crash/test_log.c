@@ -42,9 +42,9 @@ static void tell_and_fail(const struct log_world_config *config, const char *mes
 static const struct {
     char letter;
     unsigned weight;
-} letters[] = {{'a', 24}, {'m', 8},  {'h', 2},  {'v', 4}, {'n', 4}, {'d', 1},
-               {'D', 1},  {'c', 16}, {'p', 16}, {'f', 8}, {'k', 4}, {'K', 1},
-               {'t', 2},  {'w', 6},  {'b', 1},  {'o', 3}, {'r', 6}, {'R', 1}};
+} letters[] = {{'a', 24}, {'m', 8},  {'h', 2}, {'v', 4}, {'n', 4},  {'d', 1}, {'D', 1},
+               {'c', 16}, {'p', 16}, {'f', 8}, {'k', 4}, {'K', 1},  {'t', 2}, {'w', 6},
+               {'b', 1},  {'o', 3},  {'r', 6}, {'R', 1}, {'0', 16}, {'1', 16}};
 enum { LETTER_COUNT = sizeof letters / sizeof letters[0] };
 
 /* Each case likes some steps and leaves out others: a history of only puts, without checkpoints, ... */
@@ -235,6 +235,7 @@ static const char *const stories[] = {
     "nacpXacpXmcpfXacpkXacpYacpfkYacp",   /* one life after the other */
     "nmcpfkOacpfOmmmcpOacOaYacO",         /* orderly lives */
     "nhcpfhcpfkhcpfhcpfhcpfhcpfhcp",      /* the journal is full where a checkpoint fails */
+    "na0a110a1a0011ppa10011YR",           /* two groups on their way: either is first on the disk */
     "nvcvcvcvcpYvcvcYvcYvcvcvcYvcYvcp",   /* what was cut off lies behind what is written next */
 };
 enum { STORY_COUNT = sizeof stories / sizeof stories[0] };
@@ -477,6 +478,7 @@ static void finds_every_planted_bug(void **state)
         [MR_MUTANT_REPLAY_TWICE] = "flushed records are replayed",
         [MR_MUTANT_RETRY_SYNC] = "a failed sync is believed the second time",
         [MR_MUTANT_UNLINK_BEFORE_CHECKPOINT] = "segments go before the checkpoint",
+        [MR_MUTANT_ANSWER_BEHIND_HOLE] = "a group is answered, the one before it failed",
     };
     unsigned missed = 0;
     (void)state;

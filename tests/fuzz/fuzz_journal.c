@@ -71,7 +71,7 @@ static void write_groups(struct small_log *s, struct mr_scan *scan)
             break;
         at.previous_hash = mr_journal_seal(&journal, group, &header);
         group[0] ^= flags >> 1 & 1;
-        mr_check(!mr_journal_write(&journal, group, &header, NULL));
+        mr_check(!mr_journal_write(&journal, journal.file, group, &header, NULL));
         at.at += mr_group_bytes(size);
         number += header.number_count;
     }

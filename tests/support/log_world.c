@@ -979,6 +979,12 @@ void log_world_step(struct log_world *world, char letter)
     case 'c':
         mr_log_step(world->log, MR_LOG_STEP_COMMIT);
         break;
+    case '0':
+        mr_log_step(world->log, MR_LOG_STEP_LANE_0);
+        break;
+    case '1':
+        mr_log_step(world->log, MR_LOG_STEP_LANE_1);
+        break;
     case 'p':
         mr_log_step(world->log, MR_LOG_STEP_PUBLISH);
         break;

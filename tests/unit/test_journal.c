@@ -81,7 +81,8 @@ static void write_group(struct fixture *f, uint32_t payload_bytes)
     for (uint32_t i = 0; i < payload_bytes; i++)
         f->group[GROUP_HEADER_BYTES + i] = payload_byte(f->lsn, i);
     f->hash = mr_journal_seal(&f->journal, f->group, &header);
-    assert_int_equal(mr_journal_write(&f->journal, f->group, &header, NULL), MR_OK);
+    assert_int_equal(mr_journal_write(&f->journal, f->journal.file, f->group, &header, NULL),
+                     MR_OK);
     f->lsn += mr_group_bytes(payload_bytes);
     f->durable_lsn = f->lsn;
     f->written[f->count % GROUPS_MAX] = header;
@@ -281,10 +282,10 @@ static bool looks_ahead_from(struct fixture *f, uint64_t after, uint64_t known, 
                              uint32_t epoch, struct mr_group_header *header)
 {
     uint64_t hash;
-    bool found;
+    bool found, is_hole;
 
-    assert_int_equal(mr_journal_look_ahead(&f->journal, after, known, end, epoch, f->buffer, header,
-                                           &hash, &found, NULL),
+    assert_int_equal(mr_journal_look_ahead(&f->journal, after - JOURNAL_PAGE_BYTES, known, end,
+                                           epoch, f->buffer, header, &hash, &found, &is_hole, NULL),
                      MR_OK);
     return found;
 }
@@ -317,6 +318,34 @@ static void finds_what_lies_behind_damage(void **state)
         if (i < 3)
             assert_true(header.lsn == f->written[i + 2].lsn);
         flip(f, f->written[i + 1].lsn + 60, 1);
+    }
+}
+
+/* J3 */
+static void a_group_on_its_way_with_a_missing_one_proves_no_hole(void **state)
+{
+    struct fixture *f = *state;
+    struct mr_group_header header;
+    uint64_t lsn, first, hash;
+    bool found, is_hole;
+
+    write_group(f, 5000);
+    lsn = f->lsn;
+    write_group(f, 5000);
+    first = f->lsn;
+    f->durable_lsn = lsn;
+    write_group(f, 5000);
+    flip(f, lsn + 60, 1);
+    for (int is_proven = 0; is_proven < 2; is_proven++) {
+        assert_int_equal(mr_journal_look_ahead(&f->journal, lsn, 0, lsn + RING_BYTES, 3, f->buffer,
+                                               &header, &hash, &found, &is_hole, NULL),
+                         MR_OK);
+        assert_int_equal(is_hole, is_proven);
+        if (is_proven) { /* found is the first, not the one that told */
+            assert_true(found && header.lsn == first);
+            assert_true(hash == f->hashes[2]);
+        }
+        write_group(f, 5000);
     }
 }
 
@@ -382,19 +411,20 @@ static void a_failed_read_or_write_is_reported(void **state)
     const struct mr_group_header header = {.payload_bytes = 100};
     struct mr_group_header found_header;
     uint64_t hash;
-    bool found;
+    bool found, is_hole;
     mr_error error;
 
     mr_journal_seal(&f->journal, f->group, &header);
     sim_disk_fail(f->disk, SIM_WRITE, 1, EIO, false);
-    assert_int_equal(mr_journal_write(&f->journal, f->group, &header, &error), MR_IO);
+    assert_int_equal(mr_journal_write(&f->journal, f->journal.file, f->group, &header, &error),
+                     MR_IO);
     assert_int_equal(error.status, MR_IO);
     sim_disk_fail(f->disk, SIM_READ, 1, EIO, false);
     assert_int_equal(
         mr_journal_read(&f->journal, 0, f->buffer, &found_header, &hash, &found, &error), MR_IO);
     sim_disk_fail(f->disk, SIM_READ, 1, EIO, false);
     assert_int_equal(mr_journal_look_ahead(&f->journal, 0, 0, RING_BYTES, 0, f->buffer,
-                                           &found_header, &hash, &found, &error),
+                                           &found_header, &hash, &found, &is_hole, &error),
                      MR_IO);
     assert_false(found);
 }
@@ -412,6 +442,7 @@ int main(void)
         on_a_ring(sees_every_cut),
         on_a_ring(a_group_is_taken_at_its_own_lsn_only),
         on_a_ring(hashes_make_a_chain),
+        on_a_ring(a_group_on_its_way_with_a_missing_one_proves_no_hole),
         on_a_ring(finds_what_lies_behind_damage),
         on_a_ring(nothing_lies_behind_an_unfinished_write),
         on_a_ring(looking_ahead_sees_no_older_life),
