@@ -7,8 +7,6 @@
 #include "base/memory.h"
 #include "log/inside.h"
 
-#define PIECE_BLOCKS 4 /* written at a time */
-
 /* ---- the ready lists ----------------------------------------------------------------------- */
 
 void mr_log_note_ready(struct mr_log *log, struct mr_tail *tail)
@@ -137,7 +135,8 @@ static void reserve(uint8_t **bytes, size_t *capacity, size_t needed)
 
 /* The block's runs in one piece: its only chunk, or its chunks copied to where a stored payload
  * belongs, else to the side. */
-static mr_bytes runs_of(struct mr_log *log, const struct block_job *job, uint8_t *payload)
+static mr_bytes runs_of(struct mr_log *log, const struct block_job *job,
+                        enum mr_codec_effort effort, uint8_t *payload)
 {
     const struct mr_chunk *chunk = job->first;
     uint8_t *out = payload;
@@ -145,7 +144,7 @@ static mr_bytes runs_of(struct mr_log *log, const struct block_job *job, uint8_t
 
     if (job->chunk_count == 1)
         return (mr_bytes){chunk->bytes, chunk->used};
-    if (log->effort != MR_CODEC_STORED) {
+    if (effort != MR_CODEC_STORED) {
         reserve(&log->flush_raw, &log->flush_raw_capacity, job->place.block.raw_bytes);
         out = log->flush_raw;
     }
@@ -191,41 +190,39 @@ static uint32_t padding_of(struct mr_log *log, const struct mr_segment *segment)
     return padding;
 }
 
-/* Compresses the blocks and writes them piece by piece, while a piece is still in the processor's cache:
- * it is read again to be hashed and to be written. */
+/*
+ * Compresses the blocks, and has them written meanwhile. Where all is to be stored as it is, the disk sets
+ * the pace: while it writes there is time to compress, and less to be written next.
+ */
 static mr_status write_blocks(struct mr_log *log, struct flush *flush, struct mr_segment *segment,
                               mr_error *error)
 {
-    mr_status status = MR_OK;
-    size_t piece = 0;
+    struct mr_spool *spool = &log->spool;
 
     choose_effort(log);
     flush->effort = log->effort;
-    for (uint32_t i = 0; i < flush->job_count && !status; i++) {
+    mr_spool_begin(spool, segment, flush->padding,
+                   flush->effort == MR_CODEC_STORED ? SPOOL_PIECE_BYTES_LARGE : SPOOL_PIECE_BYTES);
+    for (uint32_t i = 0; i < flush->job_count; i++) {
         struct block_job *job = &flush->jobs[i];
-        uint8_t *out;
-        size_t size;
+        uint8_t *out = mr_spool_room(spool, mr_block_bytes_max(job->place.block.raw_bytes));
+        enum mr_codec_effort effort = flush->effort;
         mr_bytes runs;
+        size_t size;
 
+        if (effort == MR_CODEC_STORED && mr_spool_has_time(spool))
+            effort = MR_CODEC_FAST;
+        runs = runs_of(log, job, effort, out + BLOCK_HEADER_BYTES);
         job->place.segment = segment->id;
         job->place.offset = segment->bytes + flush->padding + flush->out_size;
-        reserve(&log->flush_out, &log->flush_out_capacity,
-                piece + mr_block_bytes_max(job->place.block.raw_bytes));
-        out = log->flush_out + piece;
-        runs = runs_of(log, job, out + BLOCK_HEADER_BYTES);
-        size = mr_block_write(
-            log->codec, log->effort, job->place.block.is_encrypted ? flush->key : NULL,
-            &job->place.block, runs,
-            mr_segment_seed(log->directory_id, segment->id, job->place.offset), out);
-        piece += size;
+        size =
+            mr_block_write(log->codec, effort, job->place.block.is_encrypted ? flush->key : NULL,
+                           &job->place.block, runs,
+                           mr_segment_seed(log->directory_id, segment->id, job->place.offset), out);
+        mr_spool_add(spool, size);
         flush->out_size += size;
-        if ((i + 1) % PIECE_BLOCKS != 0 && i + 1 < flush->job_count)
-            continue;
-        status = mr_segment_append(segment, flush->padding + flush->out_size - piece,
-                                   flush->out_size == piece, log->flush_out, piece, error);
-        piece = 0;
     }
-    return status;
+    return mr_spool_end(spool, error);
 }
 
 /* The stream's unsealed segment, made if there is none; NULL with OK if the stream was dropped. */
@@ -244,7 +241,8 @@ static mr_status active_segment(struct mr_log *log, struct mr_store *store,
         *segment = &store->segments[store->segment_count - 1];
         if (!(*segment)->file) {
             mr_segment_path(path, log->directory, store->stream, (*segment)->id);
-            status = log->fs->open(log->fs, path, MR_FS_WRITE, &(*segment)->file, error);
+            status =
+                log->fs->open(log->fs, path, MR_FS_WRITE | MR_FS_BULK, &(*segment)->file, error);
         }
         goto out;
     }

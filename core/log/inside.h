@@ -17,6 +17,7 @@
 
 #include "log/journal.h"
 #include "log/segment.h"
+#include "log/spool.h"
 #include "log/tail.h"
 
 #include <string.h>
@@ -157,8 +158,9 @@ struct mr_log {
     struct mr_codec *codec; /* the flusher's */
     enum mr_codec_effort effort;
     uint64_t effort_ns, effort_hold_ns; /* since when, and how long before trying a better one */
-    uint8_t *flush_raw, *flush_out;
-    size_t flush_raw_capacity, flush_out_capacity;
+    struct mr_spool spool;
+    uint8_t *flush_raw;
+    size_t flush_raw_capacity;
     uint32_t next_segment;
     struct mr_doomed *doomed;
 

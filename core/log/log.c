@@ -377,6 +377,7 @@ static struct mr_log *new_log(const struct mr_log_config *config)
     log->ready_last = &log->ready_first;
     log->keys = mr_key_file_new(log->fs, config->key_file);
     log->codec = mr_codec_new(log->keys);
+    mr_spool_init(&log->spool);
     for (unsigned i = 0; i < GROUP_COUNT; i++) {
         struct mr_group *group = &log->groups[i];
 
@@ -423,7 +424,7 @@ static void free_log(struct mr_log *log)
     mr_codec_free(log->codec);
     mr_log_forget_keys(log);
     mr_free(log->flush_raw);
-    mr_free(log->flush_out);
+    mr_spool_fini(&log->spool);
     log->fs->close(log->lock_file);
     pthread_mutex_destroy(&log->sequencer);
     pthread_cond_destroy(&log->room);

@@ -71,7 +71,7 @@ mr_status mr_segment_create(struct mr_segment *segment, struct mr_fs *fs, const 
     stamp(page, sizeof page, mr_segment_seed(directory_id, id, 0));
 
     mr_segment_path(path, directory, stream, id);
-    status = fs->open(fs, path, MR_FS_WRITE | MR_FS_CREATE, &segment->file, error);
+    status = fs->open(fs, path, MR_FS_WRITE | MR_FS_CREATE | MR_FS_BULK, &segment->file, error);
     if (status)
         return status;
     status = fs->truncate(segment->file, 0, error); /* one that a crash left */

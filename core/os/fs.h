@@ -25,7 +25,9 @@ enum mr_fs_flags {
     MR_FS_EXCLUSIVE = 4,   /* with CREATE: fails with EXISTS if it is there */
     MR_FS_DIRECT = 8,      /* past the page cache; ignored where the file system refuses it */
     MR_FS_SEQUENTIAL = 16, /* it will be read from front to back */
-    MR_FS_PRIVATE = 32     /* of its owner alone; DENIED if group or others may read or write it */
+    MR_FS_PRIVATE = 32,    /* of its owner alone; DENIED if group or others may read or write it */
+    MR_FS_BULK = 64        /* large writes go past the page cache if in memory they lie in a page as
+                            * they will in the file's */
 };
 
 struct mr_fs {

@@ -19,6 +19,7 @@ enum {
     PRIVATE_MODE = 0600,
     DIRECTORY_MODE = 0750,
     DIRECT_BYTES = 4096,          /* what DIRECT calls are aligned to */
+    BULK_BYTES = 512 << 10,       /* what BULK calls large */
     TRANSFER_BYTES_MAX = 1 << 30, /* Linux moves at most 2 GiB - 4096 a call */
     PATH_CHARS_SHOWN = 120,
 };
@@ -26,6 +27,7 @@ enum {
 struct posix_file {
     struct mr_file base;
     int fd;
+    int bulk_fd;        /* the same with O_DIRECT, or -1 */
     bool aligned;       /* opened DIRECT: callers promised alignment */
     atomic_bool direct; /* O_DIRECT is on: false as well where the file system refused it */
     bool holds_lock;
@@ -95,6 +97,7 @@ static struct posix_file *file_new(struct mr_fs *fs, const char *path, int fd)
 
     file->base.fs = fs;
     file->fd = fd;
+    file->bulk_fd = -1;
     memcpy(file->path, path, path_bytes);
     return file;
 }
@@ -118,6 +121,8 @@ static void posix_close(struct mr_file *base)
     if (file->holds_lock && ftruncate(file->fd, 0) != 0) {
         /* A stale process id in a file that nobody holds is never shown. */
     }
+    if (file->bulk_fd >= 0)
+        close(file->bulk_fd);
     close(file->fd);
     mr_free(file);
 }
@@ -186,11 +191,43 @@ static mr_status write_all(struct posix_file *file, const void *buffer, size_t s
     return MR_OK;
 }
 
+/* Writes whole pages past the page cache and says how many bytes; what is left, for whatever reason, is
+ * the page cache's. */
+static size_t write_past_cache(struct posix_file *file, const char *buffer, size_t size,
+                               uint64_t offset)
+{
+    size_t done = 0;
+
+    size -= size % DIRECT_BYTES;
+    while (done < size) {
+        ssize_t step = pwrite(file->bulk_fd, buffer + done, transfer_bytes(size - done),
+                              (off_t)(offset + done));
+        if (step > 0)
+            done += (size_t)step;
+        else if (step == 0 || errno != EINTR)
+            break;
+        if (done % DIRECT_BYTES != 0)
+            break;
+    }
+    return done;
+}
+
 static mr_status posix_write(struct mr_file *base, const void *buffer, size_t size, uint64_t offset,
                              mr_error *error)
 {
-    check_aligned(posix_file(base), buffer, size, offset);
-    return write_all(posix_file(base), buffer, size, offset, error);
+    struct posix_file *file = posix_file(base);
+    const char *bytes = buffer;
+    size_t part = (size_t)(-offset % DIRECT_BYTES); /* the rest of a page that was begun */
+    mr_status status;
+
+    check_aligned(file, buffer, size, offset);
+    if (file->bulk_fd < 0 || size < BULK_BYTES || ((uintptr_t)buffer - offset) % DIRECT_BYTES != 0)
+        return write_all(file, buffer, size, offset, error);
+    status = write_all(file, bytes, part, offset, error);
+    if (status)
+        return status;
+    part += write_past_cache(file, bytes + part, size - part, offset + part);
+    return write_all(file, bytes + part, size - part, offset + part, error);
 }
 
 static mr_status posix_sync(struct mr_file *base, mr_error *error)
@@ -247,6 +284,8 @@ static mr_status posix_open(struct mr_fs *fs, const char *path, unsigned flags,
     file = file_new(fs, path, fd);
     file->aligned = flags & MR_FS_DIRECT;
     file->direct = direct;
+    if (flags & MR_FS_BULK) /* where it is refused, it goes without */
+        file->bulk_fd = open_again(path, (os_flags & ~(O_CREAT | O_EXCL)) | O_DIRECT, 0);
     *out = &file->base;
     return MR_OK;
 }

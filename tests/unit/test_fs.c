@@ -247,6 +247,37 @@ static void direct_files_hold_the_same_bytes(void **state)
     mr_pages_give(pages, 3 * 4096);
 }
 
+/* One after the other, as segments grow: pieces begin and end anywhere in a page. */
+static void bulk_files_hold_what_was_appended(void **state)
+{
+    enum { ALL = 8 << 20 };
+    static const size_t sizes[] = {100, 1 << 20, 3 << 20, 5000, (1 << 20) + 77, 600000, 513};
+    struct place *place = *state;
+    struct mr_file *file = opened(place, "a", MR_FS_WRITE | MR_FS_CREATE | MR_FS_BULK);
+    uint8_t *expected = mr_pages_take(ALL), *found = mr_pages_take(ALL);
+    size_t at = 0, got;
+
+    for (size_t i = 0; i < ALL; i++)
+        expected[i] = (uint8_t)(i * 7 + i / 4096);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        /* In a page as in the file's, but for one. */
+        uint8_t *pages = mr_pages_take(ALL), *bytes = pages + (at + (i == 4)) % 4096;
+
+        memcpy(bytes, expected + at, sizes[i]);
+        assert_int_equal(place->fs->write(file, bytes, sizes[i], at, NULL), MR_OK);
+        at += sizes[i];
+        assert_size(place, file, at);
+        assert_int_equal(place->fs->read(file, found, ALL, 0, &got, NULL), MR_OK);
+        assert_int_equal(got, at);
+        assert_memory_equal(found, expected, at);
+        mr_pages_give(pages, ALL);
+    }
+    assert_int_equal(place->fs->sync(file, NULL), MR_OK);
+    place->fs->close(file);
+    mr_pages_give(expected, ALL);
+    mr_pages_give(found, ALL);
+}
+
 static void names_are_listed_renamed_and_removed(void **state)
 {
     struct place *place = *state;
@@ -478,6 +509,7 @@ int main(void)
         BOTH(sizes_grow_and_shrink_and_new_bytes_are_zero),
         BOTH(reserve_only_grows_and_keeps_what_is_there),
         BOTH(direct_files_hold_the_same_bytes),
+        BOTH(bulk_files_hold_what_was_appended),
         BOTH(names_are_listed_renamed_and_removed),
         BOTH(an_open_file_outlives_its_name),
         BOTH(directories_are_made_once_and_removed_when_empty),
