@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A promise has a number. It is made in a README below core, producer or consumer ("- **L4** ...")
+# A promise has a number. It is made in a README below core, producer, consumer or tools/kafka ("- **L4** ...")
 # or at the head of a module ("*     F1  ..."). Every promise is cited by a test that tries to break
 # it, those of the READMEs also by the code that keeps them; and nobody cites one that is not made.
 set -euo pipefail
 
-mapfile -t folders < <(ls -d core producer consumer 2> /dev/null)
+mapfile -t folders < <(ls -d core producer consumer tools/kafka 2> /dev/null)
 
 # Prints the numbers promised in READMEs, in modules.
 in_readmes() {

@@ -234,7 +234,7 @@ static void turn_back(struct world *world)
 
 /* ---- both ways ---------------------------------------------------------------------------- */
 
-static void copies_all_once_and_in_order_there_and_back(void **state) /* K1, K3, K4 */
+static void copies_all_once_and_in_order_there_and_back(void **state) /* R1, R3, R4 */
 {
     struct world *world = *state;
     struct seen seen;
@@ -248,7 +248,7 @@ static void copies_all_once_and_in_order_there_and_back(void **state) /* K1, K3,
     assert_int_equal(seen.out_of_order + seen.repeated, 0);
 }
 
-static void goes_on_where_it_stopped(void **state) /* K1 */
+static void goes_on_where_it_stopped(void **state) /* R1 */
 {
     struct world *world = *state;
     struct seen seen;
@@ -262,7 +262,7 @@ static void goes_on_where_it_stopped(void **state) /* K1 */
     assert_int_equal(seen.out_of_order + seen.repeated, 0);
 }
 
-static void keys_keep_their_order_through_splits_and_merges(void **state) /* K3 */
+static void keys_keep_their_order_through_splits_and_merges(void **state) /* R3 */
 {
     struct world *world = *state;
     mr_shard_id children[2], child;
@@ -296,6 +296,28 @@ static void works_without_transactions(void **state)
     assert_int_equal(seen.out_of_order + seen.repeated, 0);
 }
 
+/* Commits are lost, as if the bridge were killed before each; and the stream takes little at a time. */
+static void what_comes_again_is_not_stored_again(void **state) /* R7 */
+{
+    struct world *world = *state;
+    struct mr_limits limits = {.write_records_per_s = 400};
+    struct seen seen;
+
+    put(world, 0, 700);
+    assert_int_equal(run(world), MR_OK);
+    mr_engine_limit(world->engine, &limits);
+    turn_back(world);
+    for (int i = 0; i < 20; i++)
+        rd_kafka_mock_push_request_errors(world->cluster, 8 /* OffsetCommit */, 1,
+                                          RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID);
+    assert_int_equal(run(world), MR_OK);
+    rd_kafka_mock_clear_request_errors(world->cluster, 8);
+    assert_int_equal(run(world), MR_OK);
+    see_stream(world, &seen);
+    assert_int_equal(total(&seen), 700);
+    assert_int_equal(seen.out_of_order + seen.repeated, 0);
+}
+
 /* ---- trouble ------------------------------------------------------------------------------ */
 
 static void says_that_there_is_no_topic(void **state)
@@ -311,7 +333,88 @@ static void says_that_there_is_no_topic(void **state)
     assert_non_null(strstr(world->error.message, "nowhere"));
 }
 
-static void a_taken_over_bridge_stops(void **state) /* K2 */
+static void a_topic_made_anew_is_not_taken_for_the_old_one(void **state) /* R7 */
+{
+    struct world *world = *state;
+    const mr_origin origin = {"test/" TOPIC "/1", 0, 1000};
+    const mr_put put = {.partition_key = {"k1", 2}, .data = {"1", 1}};
+    mr_put_result result;
+
+    assert_int_equal(mr_put_from(world->engine, "back", &origin, &put, 1, &result, 1000, NULL, NULL,
+                                 &world->error),
+                     MR_OK);
+    turn_back(world);
+    assert_int_equal(run(world), MR_CONFLICT);
+    assert_non_null(strstr(world->error.message, TOPIC));
+    assert_non_null(strstr(world->error.message, world->config.brokers));
+    assert_non_null(strstr(world->error.message, "partition 1 ends at offset 0"));
+    assert_non_null(strstr(world->error.message, "--name"));
+}
+
+static void a_deleted_stream_ends_a_bridge(void **state)
+{
+    struct world *world = *state;
+    struct mr_bridge *bridge;
+
+    turn_back(world);
+    assert_int_equal(mr_bridge_open(&bridge, &world->config, &world->error), MR_OK);
+    assert_int_equal(mr_stream_delete(world->engine, "back", &world->error), MR_OK);
+    assert_int_equal(mr_bridge_run(bridge, &world->error), MR_NOT_FOUND);
+    assert_non_null(strstr(world->error.message, "back"));
+    mr_bridge_close(bridge);
+}
+
+/* A message of its own, which no record can be: its key is too long. */
+static void produce_poison(struct world *world)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_t *kafka;
+    char key[300], value[] = "poison", detail[200];
+    rd_kafka_topic_t *topic;
+
+    memset(key, 'k', sizeof key);
+    rd_kafka_conf_set(conf, "bootstrap.servers", world->config.brokers, NULL, 0);
+    kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, detail, sizeof detail);
+    assert_non_null(kafka);
+    topic = rd_kafka_topic_new(kafka, TOPIC, NULL);
+    assert_int_equal(
+        rd_kafka_produce(topic, 2, RD_KAFKA_MSG_F_COPY, value, 6, key, sizeof key, NULL), 0);
+    assert_int_equal(rd_kafka_flush(kafka, 30000), 0);
+    rd_kafka_topic_destroy(topic);
+    rd_kafka_destroy(kafka);
+}
+
+static void what_a_stream_does_not_take_is_named_or_a_dead_letter(void **state) /* R6 */
+{
+    struct world *world = *state;
+    char where[160], line[8192];
+    struct seen seen;
+    FILE *file;
+
+    produce_poison(world);
+    put(world, 0, 140);
+    assert_int_equal(run(world), MR_OK);
+    turn_back(world);
+    assert_int_equal(run(world), MR_INVALID);
+    assert_non_null(strstr(world->error.message, "partition 2, offset 0"));
+    assert_non_null(strstr(world->error.message, "--dead-letters"));
+    snprintf(where, sizeof where, "file:%s/dead", world->directory);
+    world->config.dead_letters = where;
+    world->config.on_error = MR_ON_ERROR_DLQ;
+    assert_int_equal(run(world), MR_OK);
+    see_stream(world, &seen);
+    assert_int_equal(total(&seen), 140);
+    assert_int_equal(seen.out_of_order + seen.repeated, 0);
+    file = fopen(where + strlen("file:"), "r");
+    assert_non_null(file);
+    assert_non_null(fgets(line, sizeof line, file));
+    assert_non_null(strstr(line, TOPIC " 2 0"));
+    assert_non_null(strstr(line, "cG9pc29u"));
+    assert_null(fgets(line, sizeof line, file));
+    fclose(file);
+}
+
+static void a_taken_over_bridge_stops(void **state) /* R2 */
 {
     struct world *world = *state;
 
@@ -335,7 +438,7 @@ static void put_large(struct world *world)
         mr_kafka_property_add(&world->properties, "message.max.bytes=2000", &world->error), MR_OK);
 }
 
-static void stops_at_what_kafka_does_not_take(void **state) /* K6 */
+static void stops_at_what_kafka_does_not_take(void **state) /* R6 */
 {
     struct world *world = *state;
 
@@ -344,7 +447,7 @@ static void stops_at_what_kafka_does_not_take(void **state) /* K6 */
     assert_non_null(strstr(world->error.message, "5002 bytes"));
 }
 
-static void what_kafka_does_not_take_is_a_dead_letter(void **state) /* K6 */
+static void what_kafka_does_not_take_is_a_dead_letter(void **state) /* R6 */
 {
     struct world *world = *state;
     char path[128], where[160], line[8192];
@@ -371,7 +474,7 @@ static void what_kafka_does_not_take_is_a_dead_letter(void **state) /* K6 */
     fclose(file);
 }
 
-static void a_broker_that_fails_for_a_while_loses_nothing(void **state) /* K1 */
+static void a_broker_that_fails_for_a_while_loses_nothing(void **state) /* R1 */
 {
     struct world *world = *state;
     struct seen seen;
@@ -413,6 +516,10 @@ int main(void)
         TEST(goes_on_where_it_stopped),
         TEST(keys_keep_their_order_through_splits_and_merges),
         TEST(works_without_transactions),
+        TEST(what_comes_again_is_not_stored_again),
+        TEST(a_topic_made_anew_is_not_taken_for_the_old_one),
+        TEST(a_deleted_stream_ends_a_bridge),
+        TEST(what_a_stream_does_not_take_is_named_or_a_dead_letter),
         TEST(says_that_there_is_no_topic),
         TEST(a_taken_over_bridge_stops),
         TEST(stops_at_what_kafka_does_not_take),

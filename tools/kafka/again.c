@@ -1,7 +1,7 @@
 /*
  * again.c - into a stream that does not know origins, as those of AWS: through a producer, which keeps
  * the order of each key whatever is throttled. What was not committed when the bridge was killed comes
- * again (K4).
+ * again (R4).
  */
 #include "kafka/inward.h"
 
@@ -23,6 +23,8 @@ static mr_status open(struct mr_inward *inward, mr_error *error)
     config.delivered_context = inward;
     config.aggregates = false; /* a message is a record, for whoever reads the stream */
     config.linger_ms = 5;
+    if (inward->is_ours)
+        config.rate_limit = 0;           /* its limits are for it to say */
     config.record_timeout_ms = 86400000; /* order: what is given up would be passed by others */
     config.buffer_bytes = (size_t)inward->bridge->config->memory_bytes / 4;
     return mr_producer_open(&inward->producer, &config, error);

@@ -1,7 +1,7 @@
 /*
  * bridge.h - the door of tools/kafka: records between a stream and a Kafka topic, one way a bridge.
  *
- * The promises (K1-K8) that a bridge keeps are listed in README.md.
+ * The promises (R1-R7) that a bridge keeps are listed in README.md.
  */
 #ifndef MR_TOOLS_KAFKA_BRIDGE_H
 #define MR_TOOLS_KAFKA_BRIDGE_H

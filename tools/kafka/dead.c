@@ -1,7 +1,7 @@
 /*
  * dead.c - letters that cannot be delivered, with the reason: a message of a topic, a record of a
  * stream, or a line of a file. Each is kept before its record counts as copied, so it may come twice,
- * and is never lost (K6).
+ * and is never lost (R6).
  */
 #include "kafka/inside.h"
 

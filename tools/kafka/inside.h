@@ -19,6 +19,8 @@ struct mr_bridge {
     atomic_bool is_stopping;
     _Atomic uint32_t word; /* changes with it */
     _Atomic uint64_t record_count, record_bytes, transaction_count, retry_count, dead_count;
+    _Atomic uint64_t careful_until_ns; /* after a failure, batches go one by one */
+    size_t shard_count;                /* outward: about how many lanes share the memory */
     pthread_mutex_t error_lock;
     mr_error error; /* why it cannot go on */
     pthread_mutex_t lock;

@@ -1,8 +1,8 @@
 /*
  * inward.c - from Kafka to a stream: a member of a consumer group that commits what the stream has
- * acknowledged, and nothing behind the first message that it has not (K4). What is in memory is bounded:
+ * acknowledged, and nothing behind the first message that it has not (R4). What is in memory is bounded:
  * nothing is taken from Kafka while the stream has too much to do, and a partition that it does not take
- * is paused, so that it does not stop the others (K5).
+ * is paused, so that it does not stop the others (R5).
  */
 #include "kafka/inward.h"
 
@@ -233,6 +233,7 @@ static mr_status subscribe(struct mr_inward *inward, mr_error *error)
         {"group.id", group},
         {"auto.offset.reset", bridge->config->from_latest ? "latest" : "earliest"},
         {"queued.max.messages.kbytes", kbytes},
+        {"queued.min.messages", "10000000"}, /* where it is full, it rests for a second */
         {"fetch.max.bytes", fetch_bytes},
         {"isolation.level", "read_committed"},
         {"fetch.message.max.bytes", "1048576"},
@@ -276,6 +277,7 @@ static mr_status choose_way(struct mr_inward *inward, mr_error *error)
 
     if (status)
         return status;
+    inward->is_ours = is_known;
     inward->into = is_known && !bridge->config->at_least_once ? &mr_into_once : &mr_into_again;
     mr_bridge_say(bridge, "event=begin stream=%s topic=%s delivery=%s", bridge->config->stream,
                   bridge->config->topic,

@@ -68,6 +68,7 @@ struct mr_inward {
     struct mr_mapped mapped;
     uint64_t commit_ns;
     bool has_assignment;
+    bool is_ours; /* the stream: it knows origins */
 };
 
 /* ---- inward.c ------------------------------------------------------------------------------ */
@@ -85,7 +86,7 @@ void mr_partition_take(struct mr_inward *inward, rd_kafka_message_t *message);
 void mr_partition_drop_first(struct mr_inward *inward, struct mr_partition *partition);
 /* Holds the lock. What is answered at the head of the line is done with. */
 void mr_partition_acknowledge(struct mr_inward *inward, struct mr_partition *partition);
-/* Pauses one that the stream does not take, and goes on with one it does (K5). */
+/* Pauses one that the stream does not take, and goes on with one it does (R5). */
 void mr_partition_pause(struct mr_inward *inward, struct mr_partition *partition);
 
 /* Any thread: the item is answered. */

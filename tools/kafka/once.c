@@ -1,7 +1,7 @@
 /*
  * once.c - into a stream that knows origins: each partition is one, and its messages are put a batch at
  * a time, together with the offset behind them. What comes again is refused, and the answer says how far
- * the stream has taken the partition, so nothing is there twice, whoever is killed (K7).
+ * the stream has taken the partition, so nothing is there twice, whoever is killed (R7).
  */
 #include "kafka/inward.h"
 
@@ -16,9 +16,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COUNT_MAX 500 /* records of a request */
+#define COUNT_MAX 4000    /* records of a put */
+#define REQUEST_COUNT 500 /* of a request, as Kinesis takes them */
 #define BYTES_MAX ((uint64_t)4 << 20)
 #define ARENA_BYTES_MAX ((size_t)256 << 20)
+#define ANSWER_MS 10000
 #define PAUSE_MS_MIN 20
 #define PAUSE_MS_MAX 2000
 #define MS_NS UINT64_C(1000000)
@@ -30,8 +32,9 @@ struct mr_inward_put {
     struct mr_call_origin origin;
     struct mr_arena arena;
     struct mr_puts batch;
-    mr_put puts[COUNT_MAX];
-    mr_put_result results[COUNT_MAX];
+    mr_put *puts;
+    mr_put_result *results;
+    size_t capacity;
     struct mr_item *first; /* count of them */
     size_t count, count_max;
     uint64_t position; /* the stream has what is below it */
@@ -45,6 +48,11 @@ struct mr_inward_put {
 static uint64_t now_ns(void)
 {
     return mr_clock_real()->monotonic_ns(mr_clock_real());
+}
+
+static size_t count_most(const struct mr_inward *inward)
+{
+    return inward->bridge->config->service->put ? COUNT_MAX : REQUEST_COUNT;
 }
 
 /* ---- positions ---------------------------------------------------------------------------- */
@@ -74,10 +82,30 @@ mr_status mr_once_position(struct mr_bridge *bridge, int32_t partition, uint64_t
     return status;
 }
 
+/* A topic made anew has other messages at the same offsets: they would count as seen. */
+static void check_end(struct mr_inward *inward, const struct mr_partition *partition)
+{
+    struct mr_bridge *bridge = inward->bridge;
+    const struct mr_bridge_config *config = bridge->config;
+    uint64_t position = partition->put->position;
+    int64_t low, end;
+
+    if (position == 0 || rd_kafka_query_watermark_offsets(bridge->look, config->topic,
+                                                          partition->id, &low, &end, ANSWER_MS))
+        return;
+    if ((uint64_t)end < position)
+        mr_bridge_fail(bridge, MR_CONFLICT,
+                       "topic %.60s of %.40s, partition %d ends at offset %lld, and stream %.40s "
+                       "has it up to %" PRIu64 ": if it was made anew, give --name another name",
+                       config->topic, config->brokers, (int)partition->id, (long long)end,
+                       config->stream, position);
+}
+
 static void adopt(struct mr_inward *inward, struct mr_partition *partition)
 {
     struct mr_inward_put *put = partition->put;
     mr_error error = {0};
+    mr_status status;
     bool is_known;
 
     if (!put) {
@@ -86,12 +114,14 @@ static void adopt(struct mr_inward *inward, struct mr_partition *partition)
         put->arena = MR_ARENA(ARENA_BYTES_MAX);
         name_origin(inward->bridge, partition->id, put->name);
     }
-    put->count_max = COUNT_MAX;
+    put->count_max = count_most(inward);
     put->pause_ms = 0;
     put->due_ns = 0;
     partition->is_slow = false;
-    if (mr_once_position(inward->bridge, partition->id, &put->position, &is_known, &error) &&
-        !mr_bridge_is_stopping(inward->bridge))
+    status = mr_once_position(inward->bridge, partition->id, &put->position, &is_known, &error);
+    if (!status)
+        check_end(inward, partition);
+    else if (!mr_bridge_is_stopping(inward->bridge))
         mr_bridge_fail(inward->bridge, error.status, "stream %.60s: %s",
                        inward->bridge->config->stream, error.message);
 }
@@ -182,7 +212,9 @@ static void take_answer(struct mr_inward *inward, struct mr_partition *partition
     for (size_t i = done_count; i < put->count; i++, item = item->next)
         atomic_store(&item->state, IN_HAND);
     if (is_stored) {
-        put->count_max = 2 * put->count_max < COUNT_MAX ? 2 * put->count_max : COUNT_MAX;
+        put->count_max *= 2;
+        if (put->count_max > count_most(inward))
+            put->count_max = count_most(inward);
         put->pause_ms = 0;
         partition->is_slow = false;
     } else if (done_count == 0) {
@@ -211,6 +243,16 @@ static void keep(struct mr_inward *inward, struct mr_arena *arena, mr_put *put)
     }
 }
 
+static mr_put *next_put(struct mr_inward_put *put)
+{
+    if (put->count == put->capacity) {
+        put->capacity = put->capacity ? 2 * put->capacity : 64;
+        put->puts = mr_resize(put->puts, put->capacity * sizeof *put->puts);
+        put->results = mr_resize(put->results, put->capacity * sizeof *put->results);
+    }
+    return &put->puts[put->count];
+}
+
 /* Messages up to the first that the stream cannot have: that one must have its place as a dead letter
  * before the position passes it. False: there are none. */
 static bool collect(struct mr_inward *inward, struct mr_partition *partition)
@@ -222,7 +264,7 @@ static bool collect(struct mr_inward *inward, struct mr_partition *partition)
     put->first = item;
     put->count = 0;
     while (item && put->count < put->count_max) {
-        mr_put *next = &put->puts[put->count];
+        mr_put *next = next_put(put);
 
         if (!mr_item_map(inward, item, next)) {
             if (put->count == 0)
@@ -378,6 +420,8 @@ static void close(struct mr_inward *inward)
         if (!put)
             continue;
         mr_arena_fini(&put->arena);
+        mr_free(put->puts);
+        mr_free(put->results);
         mr_free(put);
         inward->partitions[i]->put = NULL;
     }

@@ -192,6 +192,7 @@ mr_status mr_outward_run(struct mr_bridge *bridge, mr_error *error)
     mr_status status =
         mr_shard_list_read(&shards, bridge->config->place, bridge->config->stream, error);
 
+    bridge->shard_count = shards.count > 0 ? shards.count : 1;
     if (!status)
         status = mr_lease_store_memory(&begin.leases, error);
     if (!status)

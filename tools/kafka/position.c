@@ -1,6 +1,6 @@
 /*
  * position.c - how far each shard is in Kafka, kept in Kafka: the last message of a key in a
- * compacted topic. A lane writes it in the transaction of its records (K1).
+ * compacted topic. A lane writes it in the transaction of its records (R1).
  */
 #include "kafka/inside.h"
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Stamped keys through bridges against a real broker, there and back: while bridges are killed at random
 # moments, the broker is restarted, shards are split and merged and writes are throttled, no record is
-# lost, none passes another of its key, and none is there twice (K1, K3, K4, K7). That all this trouble came
+# lost, none passes another of its key, and none is there twice (R1, R3, R4, R7); and
+# a bridge that is far behind takes no more memory for it (R5). That all this trouble came
 # is checked, too. Needs MILLRACE and the jars in $1.
 set -uo pipefail
 
@@ -145,4 +146,24 @@ ok "writes back were throttled" was_throttled back
 ok "it was killed at work" [ "$(grep -c event=assigned "$work/bridge.log")" -ge $((kills / 2)) ]
 "$MILLRACE" tail back -F '%k %v\n' > "$work/back" 2> "$work/tail.log"
 ok "exactly once and in order, back in a stream" is_complete "$work/back"
+# 200 MB to copy with 16 MiB to do it in; the engine has its own 60.
+copies_within() { # MIB ARGUMENT...
+    python3 - "$@" << 'END'
+import os, resource, subprocess, sys
+environment = {k: v for k, v in os.environ.items() if k != "AWS_ENDPOINT_URL"}
+said = subprocess.run([os.environ["MILLRACE"], "bridge", *sys.argv[2:]], env=environment, text=True,
+                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+peak_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+print(f"{peak_mib} MiB")
+sys.exit(said.returncode or "200000 records copied" not in said.stdout or peak_mib > int(sys.argv[1]))
+END
+}
+
+far() {
+    env -u AWS_ENDPOINT_URL "$MILLRACE" "$@" -d "$work/far"
+}
+far create far --shards 4
+awk 'BEGIN { row = sprintf("%1000s", ""); for (i = 0; i < 200000; i++) print "key" i % 1000 ":" row }' | far put far -K : -q
+ok "memory is bounded, into Kafka" copies_within 120 far "kafka://$brokers/far" --create 4 --once --memory 16 -d "$work/far"
+ok "memory is bounded, out of Kafka" copies_within 120 "kafka://$brokers/far" near --create 4 --once --memory 16 -d "$work/far"
 [ -z "${KEEP:-}" ] || cp -r "$work" "$KEEP"
