@@ -4,10 +4,11 @@
 # the machine and on who else uses it.
 #
 # bench_http also measures other servers, where it can have them: nginx, if it is installed, and
-# kinesalite, which npm installs below O. It says so where one is missing.
+# kinesalite, which npm installs below O. It says so where one is missing. bench_kafka wants a broker,
+# which is started of what `make interop T=kafka` has installed below O.
 set -u
 lines=$(mktemp)
-trap 'rm -f "$lines"' EXIT
+trap 'rm -f "$lines"; [ -z "${broker:-}" ] || { kill -9 "$broker"; rm -rf "$work"; }' EXIT
 status=0
 
 find_peers() {
@@ -21,8 +22,19 @@ find_peers() {
     MR_BENCH_NGINX=$(PATH=$PATH:/usr/sbin command -v nginx) && export MR_BENCH_NGINX
 }
 
+find_broker() {
+    kafka_jars=$O/interop/kafka
+    [ "${O#/}" != "$O" ] || kafka_jars=$PWD/$kafka_jars
+    [ -d "$kafka_jars" ] && [ -z "${MR_BENCH_KAFKA:-}" ] || return 0
+    work=$(mktemp -d)
+    . tests/interop/kafka/broker.sh
+    start_broker
+    export MR_BENCH_KAFKA="$brokers"
+}
+
 for program; do
     case $program in
+    */bench_kafka) find_broker ;;
     */bench_http) find_peers ;;
     esac
     echo "== ${program##*/}"
