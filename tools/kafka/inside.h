@@ -82,7 +82,7 @@ mr_status mr_positions_read(struct mr_bridge *bridge,
 
 /* ---- lane.c, outward.c --------------------------------------------------------------------- */
 
-extern const struct mr_processor mr_lane_processor; /* its context is the bridge */
+extern const struct mr_processor mr_kafka_lane_processor; /* its context is the bridge */
 mr_status mr_outward_run(struct mr_bridge *bridge, mr_error *error);
 void mr_outward_look(struct mr_bridge *bridge, struct mr_bridge_figures *figures);
 

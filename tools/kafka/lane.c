@@ -35,7 +35,7 @@ static void answered(rd_kafka_t *kafka, const rd_kafka_message_t *message, void 
         sent->failure = message->err;
 }
 
-void mr_lane_close(struct mr_lane *lane)
+void mr_kafka_lane_close(struct mr_kafka_lane *lane)
 {
     rd_kafka_error_t *failure;
 
@@ -50,12 +50,12 @@ void mr_lane_close(struct mr_lane *lane)
     rd_kafka_topic_destroy(lane->state_topic);
     rd_kafka_destroy(lane->kafka);
     lane->kafka = NULL;
-    mr_lane_unload(lane);
+    mr_kafka_lane_unload(lane);
 }
 
 static void take_position(void *context, mr_shard_id shard, const mr_mark *mark)
 {
-    struct mr_lane *lane = context;
+    struct mr_kafka_lane *lane = context;
 
     if (shard != lane->shard)
         return;
@@ -63,7 +63,7 @@ static void take_position(void *context, mr_shard_id shard, const mr_mark *mark)
     lane->has_position = true;
 }
 
-static mr_status make_client(struct mr_lane *lane, mr_error *error)
+static mr_status make_client(struct mr_kafka_lane *lane, mr_error *error)
 {
     static const char *const defaults[][2] = {{"message.max.bytes", "20971520"},
                                               {"enable.idempotence", "true"},
@@ -99,7 +99,7 @@ static mr_status make_client(struct mr_lane *lane, mr_error *error)
 }
 
 /* Of both topics, now: a producer that learns of them by its messages lets these wait for a second. */
-static void learn_topics(struct mr_lane *lane)
+static void learn_topics(struct mr_kafka_lane *lane)
 {
     const struct rd_kafka_metadata *metadata;
 
@@ -108,7 +108,7 @@ static void learn_topics(struct mr_lane *lane)
 }
 
 /* Ends what an earlier one of our name has begun, and shuts it out (R2). */
-static mr_status take_over(struct mr_lane *lane, mr_error *error)
+static mr_status take_over(struct mr_kafka_lane *lane, mr_error *error)
 {
     struct mr_bridge *bridge = lane->bridge;
 
@@ -130,7 +130,7 @@ static mr_status take_over(struct mr_lane *lane, mr_error *error)
 }
 
 /* The position is read when no one else can write it any more. */
-static bool open_lane(struct mr_lane *lane)
+static bool open_lane(struct mr_kafka_lane *lane)
 {
     struct mr_bridge *bridge = lane->bridge;
     mr_error error = {0};
@@ -149,7 +149,7 @@ static bool open_lane(struct mr_lane *lane)
         mr_bridge_say(bridge, "event=lane-open lane=%s", lane->key);
         return true;
     }
-    mr_lane_close(lane);
+    mr_kafka_lane_close(lane);
     if (mr_status_retryable(status) && !mr_bridge_is_stopping(bridge))
         mr_bridge_say(bridge, "event=lane-failed lane=%s reason=\"%s\" next=\"tries again\"",
                       lane->key, error.message);
@@ -160,7 +160,7 @@ static bool open_lane(struct mr_lane *lane)
 
 /* ---- what went wrong ---------------------------------------------------------------------- */
 
-enum mr_outcome mr_lane_undo(struct mr_lane *lane)
+enum mr_outcome mr_kafka_lane_undo(struct mr_kafka_lane *lane)
 {
     struct mr_bridge *bridge = lane->bridge;
 
@@ -184,7 +184,7 @@ static bool is_fenced(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
 }
 
-enum mr_outcome mr_lane_recover(struct mr_lane *lane, rd_kafka_error_t *failure)
+enum mr_outcome mr_kafka_lane_recover(struct mr_kafka_lane *lane, rd_kafka_error_t *failure)
 {
     struct mr_bridge *bridge = lane->bridge;
     rd_kafka_resp_err_t code = rd_kafka_error_code(failure);
@@ -205,10 +205,10 @@ enum mr_outcome mr_lane_recover(struct mr_lane *lane, rd_kafka_error_t *failure)
             bridge->config->name, lane->key);
         return BROKEN;
     }
-    return is_abortable ? mr_lane_undo(lane) : BROKEN;
+    return is_abortable ? mr_kafka_lane_undo(lane) : BROKEN;
 }
 
-void mr_lane_tell(struct mr_lane *lane, const mr_mark *through)
+void mr_kafka_lane_tell(struct mr_kafka_lane *lane, const mr_mark *through)
 {
     mr_error error = {0};
 
@@ -217,14 +217,14 @@ void mr_lane_tell(struct mr_lane *lane, const mr_mark *through)
                       error.message);
 }
 
-static void count(struct mr_lane *lane, const mr_consumer_batch *batch)
+static void count(struct mr_kafka_lane *lane, const mr_consumer_batch *batch)
 {
     uint64_t records = 0, bytes = 0;
 
     for (size_t i = 0; i < batch->count; i++) {
         const mr_consumer_record *record = &batch->records[i];
 
-        if (lane->sent[i].is_dead || mr_lane_has(lane, record))
+        if (lane->sent[i].is_dead || mr_kafka_lane_has(lane, record))
             continue;
         records++;
         bytes += record->partition_key.size + record->data.size;
@@ -233,13 +233,13 @@ static void count(struct mr_lane *lane, const mr_consumer_batch *batch)
     atomic_fetch_add(&lane->bridge->record_bytes, bytes);
 }
 
-static bool goes_alone(struct mr_lane *lane)
+static bool goes_alone(struct mr_kafka_lane *lane)
 {
     return lane->bridge->config->at_least_once ||
-           mr_lane_now_ns() < atomic_load(&lane->bridge->careful_until_ns);
+           mr_kafka_lane_now_ns() < atomic_load(&lane->bridge->careful_until_ns);
 }
 
-static bool go_alone(struct mr_lane *lane, const mr_consumer_batch *batch)
+static bool go_alone(struct mr_kafka_lane *lane, const mr_consumer_batch *batch)
 {
     const mr_mark *last = &batch->records[batch->count - 1].mark;
 
@@ -248,12 +248,12 @@ static bool go_alone(struct mr_lane *lane, const mr_consumer_batch *batch)
         lane->sent = mr_resize(lane->sent, batch->count * sizeof *lane->sent);
     }
     memset(lane->sent, 0, batch->count * sizeof *lane->sent);
-    if (!mr_lane_copy(lane, batch, last))
+    if (!mr_kafka_lane_copy(lane, batch, last))
         return false;
     count(lane, batch);
     lane->position = *last;
     lane->has_position = true;
-    mr_lane_tell(lane, last);
+    mr_kafka_lane_tell(lane, last);
     return true;
 }
 
@@ -261,7 +261,7 @@ static bool go_alone(struct mr_lane *lane, const mr_consumer_batch *batch)
 
 static void *started(void *context, mr_shard_task *task, const mr_mark *from)
 {
-    struct mr_lane *lane = mr_new(struct mr_lane);
+    struct mr_kafka_lane *lane = mr_new(struct mr_kafka_lane);
     (void)from;
 
     lane->bridge = context;
@@ -271,24 +271,24 @@ static void *started(void *context, mr_shard_task *task, const mr_mark *from)
     return lane;
 }
 
-static bool take(struct mr_lane *lane, const mr_consumer_batch *batch)
+static bool take(struct mr_kafka_lane *lane, const mr_consumer_batch *batch)
 {
     if (!open_lane(lane))
         return false;
     if (batch->count == 0)
-        return !lane->train.is_under_way || mr_lane_arrive(lane);
-    if (mr_lane_has(lane, &batch->records[batch->count - 1])) {
-        mr_lane_tell(lane, &batch->records[batch->count - 1].mark);
+        return !lane->train.is_under_way || mr_kafka_lane_arrive(lane);
+    if (mr_kafka_lane_has(lane, &batch->records[batch->count - 1])) {
+        mr_kafka_lane_tell(lane, &batch->records[batch->count - 1].mark);
         return true;
     }
     if (!goes_alone(lane))
-        return mr_lane_ride(lane, batch);
-    return (!lane->train.is_under_way || mr_lane_arrive(lane)) && go_alone(lane, batch);
+        return mr_kafka_lane_ride(lane, batch);
+    return (!lane->train.is_under_way || mr_kafka_lane_arrive(lane)) && go_alone(lane, batch);
 }
 
 static void records(void *state, mr_shard_task *task, const mr_consumer_batch *batch)
 {
-    struct mr_lane *lane = state;
+    struct mr_kafka_lane *lane = state;
 
     if ((batch->count > 0 || lane->train.is_under_way) && !take(lane, batch))
         mr_shard_task_restart(task);
@@ -297,24 +297,24 @@ static void records(void *state, mr_shard_task *task, const mr_consumer_batch *b
 /* Nobody waits for the rest of a transaction. */
 static void stopping(void *state, mr_shard_task *task)
 {
-    struct mr_lane *lane = state;
+    struct mr_kafka_lane *lane = state;
     (void)task;
 
     if (lane->train.is_under_way)
-        mr_lane_arrive(lane);
+        mr_kafka_lane_arrive(lane);
 }
 
 /* Its children begin when Kafka knows that it is over (R3). */
 static void shard_ended(void *state, mr_shard_task *task)
 {
-    struct mr_lane *lane = state;
+    struct mr_kafka_lane *lane = state;
     const mr_mark end = {.kind = MR_MARK_SHARD_END};
     const mr_consumer_batch nothing = {0};
 
-    if (!open_lane(lane) || (lane->train.is_under_way && !mr_lane_arrive(lane)))
+    if (!open_lane(lane) || (lane->train.is_under_way && !mr_kafka_lane_arrive(lane)))
         return; /* we are called again */
     if (!(lane->has_position && lane->position.kind == MR_MARK_SHARD_END) &&
-        !mr_lane_copy(lane, &nothing, &end))
+        !mr_kafka_lane_copy(lane, &nothing, &end))
         return;
     if (!mr_checkpoint(task, NULL, NULL))
         mr_bridge_say(lane->bridge, "event=shard-ended lane=%s", lane->key);
@@ -322,15 +322,15 @@ static void shard_ended(void *state, mr_shard_task *task)
 
 static void done(void *state)
 {
-    struct mr_lane *lane = state;
+    struct mr_kafka_lane *lane = state;
 
-    mr_lane_close(lane);
+    mr_kafka_lane_close(lane);
     mr_free(lane->sent);
     mr_free(lane);
 }
 
-const struct mr_processor mr_lane_processor = {.started = started,
-                                               .records = records,
-                                               .shard_ended = shard_ended,
-                                               .stopping = stopping,
-                                               .done = done};
+const struct mr_processor mr_kafka_lane_processor = {.started = started,
+                                                     .records = records,
+                                                     .shard_ended = shard_ended,
+                                                     .stopping = stopping,
+                                                     .done = done};

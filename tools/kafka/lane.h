@@ -31,7 +31,7 @@ struct mr_cargo {
     struct mr_sent sent[];
 };
 
-struct mr_lane {
+struct mr_kafka_lane {
     struct mr_bridge *bridge;
     mr_shard_task *task;
     mr_shard_id shard;
@@ -53,20 +53,23 @@ struct mr_lane {
 
 enum mr_outcome { DONE, UNDONE, BROKEN }; /* again; from the position on */
 
-static inline uint64_t mr_lane_now_ns(void)
+static inline uint64_t mr_kafka_lane_now_ns(void)
 {
     return mr_clock_real()->monotonic_ns(mr_clock_real());
 }
 
 /* ---- lane.c -------------------------------------------------------------------------------- */
 
-void mr_lane_close(struct mr_lane *lane);
-enum mr_outcome mr_lane_undo(struct mr_lane *lane);
-enum mr_outcome mr_lane_recover(struct mr_lane *lane, rd_kafka_error_t *failure); /* takes it */
-void mr_lane_tell(struct mr_lane *lane, const mr_mark *through); /* a checkpoint of the consumer */
+void mr_kafka_lane_close(struct mr_kafka_lane *lane);
+enum mr_outcome mr_kafka_lane_undo(struct mr_kafka_lane *lane);
+enum mr_outcome mr_kafka_lane_recover(struct mr_kafka_lane *lane,
+                                      rd_kafka_error_t *failure); /* takes it */
+void mr_kafka_lane_tell(struct mr_kafka_lane *lane,
+                        const mr_mark *through); /* a checkpoint of the consumer */
 
 /* What stands there already, after a beginning anew. */
-static inline bool mr_lane_has(const struct mr_lane *lane, const mr_consumer_record *record)
+static inline bool mr_kafka_lane_has(const struct mr_kafka_lane *lane,
+                                     const mr_consumer_record *record)
 {
     return lane->has_position && mr_mark_compare(&record->mark, &lane->position) <= 0;
 }
@@ -74,18 +77,20 @@ static inline bool mr_lane_has(const struct mr_lane *lane, const mr_consumer_rec
 /* ---- ship.c -------------------------------------------------------------------------------- */
 
 /* False: one failed; `all` has as many as the batch, and says which. */
-bool mr_lane_offer(struct mr_lane *lane, const mr_consumer_batch *batch, struct mr_sent *all);
-rd_kafka_resp_err_t mr_lane_offer_position(struct mr_lane *lane, const mr_mark *mark);
-enum mr_outcome mr_lane_commit(struct mr_lane *lane);
+bool mr_kafka_lane_offer(struct mr_kafka_lane *lane, const mr_consumer_batch *batch,
+                         struct mr_sent *all);
+rd_kafka_resp_err_t mr_kafka_lane_offer_position(struct mr_kafka_lane *lane, const mr_mark *mark);
+enum mr_outcome mr_kafka_lane_commit(struct mr_kafka_lane *lane);
 /* True: it is all in Kafka. Else the lane begins anew, or the bridge stops. */
-bool mr_lane_copy(struct mr_lane *lane, const mr_consumer_batch *batch, const mr_mark *mark);
+bool mr_kafka_lane_copy(struct mr_kafka_lane *lane, const mr_consumer_batch *batch,
+                        const mr_mark *mark);
 
 /* ---- train.c ------------------------------------------------------------------------------- */
 
 /* A batch goes with others in one transaction, until there are enough or nothing is waiting. */
-bool mr_lane_ride(struct mr_lane *lane, const mr_consumer_batch *batch);
+bool mr_kafka_lane_ride(struct mr_kafka_lane *lane, const mr_consumer_batch *batch);
 /* Commits it, with the position behind it. False, as of the above: the lane begins anew. */
-bool mr_lane_arrive(struct mr_lane *lane);
-void mr_lane_unload(struct mr_lane *lane);
+bool mr_kafka_lane_arrive(struct mr_kafka_lane *lane);
+void mr_kafka_lane_unload(struct mr_kafka_lane *lane);
 
 #endif

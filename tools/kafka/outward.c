@@ -161,7 +161,7 @@ static mr_status consume(struct mr_bridge *bridge, mr_lease_store *leases,
     config.stream = bridge->config->stream;
     config.application = "millrace-bridge";
     config.leases = leases;
-    config.processor = mr_lane_processor;
+    config.processor = mr_kafka_lane_processor;
     config.processor_context = bridge;
     if (bridge->config->from_latest)
         config.from.start = MR_START_LATEST;

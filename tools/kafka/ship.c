@@ -11,7 +11,7 @@
 
 /* ---- a batch ------------------------------------------------------------------------------ */
 
-static bool waits(struct mr_lane *lane, rd_kafka_resp_err_t code)
+static bool waits(struct mr_kafka_lane *lane, rd_kafka_resp_err_t code)
 {
     if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL || mr_bridge_is_stopping(lane->bridge))
         return false;
@@ -20,7 +20,7 @@ static bool waits(struct mr_lane *lane, rd_kafka_resp_err_t code)
 }
 
 /* Waits while the queue is full: that is all the memory a lane takes. */
-static rd_kafka_resp_err_t offer(struct mr_lane *lane, rd_kafka_headers_t *headers,
+static rd_kafka_resp_err_t offer(struct mr_kafka_lane *lane, rd_kafka_headers_t *headers,
                                  const mr_consumer_record *record, struct mr_sent *sent)
 {
     size_t key_size = record->partition_key.size, size = record->data.size;
@@ -45,7 +45,7 @@ static rd_kafka_resp_err_t offer(struct mr_lane *lane, rd_kafka_headers_t *heade
     return code;
 }
 
-rd_kafka_resp_err_t mr_lane_offer_position(struct mr_lane *lane, const mr_mark *mark)
+rd_kafka_resp_err_t mr_kafka_lane_offer_position(struct mr_kafka_lane *lane, const mr_mark *mark)
 {
     char text[MR_POSITION_TEXT_BYTES];
     size_t size = mr_position_write(lane->bridge, mark, text);
@@ -72,7 +72,7 @@ static bool is_poison(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR_INVALID_MSG || code == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE;
 }
 
-static bool bury(struct mr_lane *lane, const mr_consumer_record *record, struct mr_sent *sent)
+static bool bury(struct mr_kafka_lane *lane, const mr_consumer_record *record, struct mr_sent *sent)
 {
     struct mr_bridge *bridge = lane->bridge;
     char place[MR_MARK_TEXT_BYTES], origin[sizeof place + MR_SHARD_TEXT_BYTES];
@@ -107,7 +107,7 @@ static bool bury(struct mr_lane *lane, const mr_consumer_record *record, struct 
 }
 
 /* Records that Kafka will not have go elsewhere. False: the batch cannot go on. */
-static bool bury_all(struct mr_lane *lane, const mr_consumer_batch *batch, bool *has_buried)
+static bool bury_all(struct mr_kafka_lane *lane, const mr_consumer_batch *batch, bool *has_buried)
 {
     *has_buried = false;
     for (size_t i = 0; i < batch->count; i++) {
@@ -123,13 +123,14 @@ static bool bury_all(struct mr_lane *lane, const mr_consumer_batch *batch, bool 
     return true;
 }
 
-bool mr_lane_offer(struct mr_lane *lane, const mr_consumer_batch *batch, struct mr_sent *all)
+bool mr_kafka_lane_offer(struct mr_kafka_lane *lane, const mr_consumer_batch *batch,
+                         struct mr_sent *all)
 {
     for (size_t i = 0; i < batch->count; i++) {
         const mr_consumer_record *record = &batch->records[i];
         struct mr_sent *sent = &all[i];
 
-        if (sent->is_dead || mr_lane_has(lane, record))
+        if (sent->is_dead || mr_kafka_lane_has(lane, record))
             continue;
         sent->shard = lane->shard;
         sent->hash = record->has_explicit_hash_key ? record->explicit_hash_key
@@ -141,7 +142,7 @@ bool mr_lane_offer(struct mr_lane *lane, const mr_consumer_batch *batch, struct 
     return true;
 }
 
-enum mr_outcome mr_lane_commit(struct mr_lane *lane)
+enum mr_outcome mr_kafka_lane_commit(struct mr_kafka_lane *lane)
 {
     rd_kafka_error_t *failure;
 
@@ -150,27 +151,27 @@ enum mr_outcome mr_lane_commit(struct mr_lane *lane)
         atomic_fetch_add(&lane->bridge->retry_count, 1);
         rd_kafka_error_destroy(failure);
     }
-    return failure ? mr_lane_recover(lane, failure) : DONE;
+    return failure ? mr_kafka_lane_recover(lane, failure) : DONE;
 }
 
-static enum mr_outcome try_once(struct mr_lane *lane, const mr_consumer_batch *batch,
+static enum mr_outcome try_once(struct mr_kafka_lane *lane, const mr_consumer_batch *batch,
                                 const mr_mark *mark)
 {
     rd_kafka_error_t *failure = rd_kafka_begin_transaction(lane->kafka);
     enum mr_outcome outcome;
 
     if (failure)
-        return mr_lane_recover(lane, failure);
-    if (!mr_lane_offer(lane, batch, lane->sent) || mr_lane_offer_position(lane, mark))
-        return mr_lane_undo(lane);
-    outcome = mr_lane_commit(lane);
+        return mr_kafka_lane_recover(lane, failure);
+    if (!mr_kafka_lane_offer(lane, batch, lane->sent) || mr_kafka_lane_offer_position(lane, mark))
+        return mr_kafka_lane_undo(lane);
+    outcome = mr_kafka_lane_commit(lane);
     if (outcome == DONE)
         atomic_fetch_add(&lane->bridge->transaction_count, 1);
     return outcome;
 }
 
 /* Without transactions: all is delivered before its position is. */
-static enum mr_outcome deliver(struct mr_lane *lane)
+static enum mr_outcome deliver(struct mr_kafka_lane *lane)
 {
     char detail[160];
 
@@ -187,10 +188,10 @@ static enum mr_outcome deliver(struct mr_lane *lane)
     return DONE;
 }
 
-static enum mr_outcome try_plain(struct mr_lane *lane, const mr_consumer_batch *batch,
+static enum mr_outcome try_plain(struct mr_kafka_lane *lane, const mr_consumer_batch *batch,
                                  const mr_mark *mark)
 {
-    bool is_sent = mr_lane_offer(lane, batch, lane->sent);
+    bool is_sent = mr_kafka_lane_offer(lane, batch, lane->sent);
     enum mr_outcome outcome = deliver(lane);
 
     if (outcome != DONE)
@@ -198,12 +199,13 @@ static enum mr_outcome try_plain(struct mr_lane *lane, const mr_consumer_batch *
     for (size_t i = 0; i < batch->count; i++)
         if (lane->sent[i].failure)
             return UNDONE;
-    if (!is_sent || mr_lane_offer_position(lane, mark))
+    if (!is_sent || mr_kafka_lane_offer_position(lane, mark))
         return UNDONE;
     return deliver(lane);
 }
 
-bool mr_lane_copy(struct mr_lane *lane, const mr_consumer_batch *batch, const mr_mark *mark)
+bool mr_kafka_lane_copy(struct mr_kafka_lane *lane, const mr_consumer_batch *batch,
+                        const mr_mark *mark)
 {
     struct mr_bridge *bridge = lane->bridge;
 
@@ -219,6 +221,6 @@ bool mr_lane_copy(struct mr_lane *lane, const mr_consumer_batch *batch, const mr
         if (!has_buried)
             mr_bridge_pause(bridge, MR_LANE_PAUSE_MS);
     }
-    mr_lane_close(lane);
+    mr_kafka_lane_close(lane);
     return false;
 }

@@ -11,7 +11,7 @@
 #define TRAIN_BYTES ((uint64_t)4 << 20)
 #define CARE_NS UINT64_C(30000000000)
 
-void mr_lane_unload(struct mr_lane *lane)
+void mr_kafka_lane_unload(struct mr_kafka_lane *lane)
 {
     struct mr_cargo *cargo;
 
@@ -23,52 +23,52 @@ void mr_lane_unload(struct mr_lane *lane)
 }
 
 /* So many records that committing takes no time beside them, and so few that memory is bounded (R5). */
-static bool is_full(const struct mr_lane *lane)
+static bool is_full(const struct mr_kafka_lane *lane)
 {
     const struct mr_train *train = &lane->train;
     uint64_t share = lane->bridge->config->memory_bytes / 4 / lane->bridge->shard_count;
 
     return train->count >= TRAIN_COUNT || train->bytes >= TRAIN_BYTES || train->bytes >= share ||
-           mr_lane_now_ns() - train->began_ns >= TRAIN_NS;
+           mr_kafka_lane_now_ns() - train->began_ns >= TRAIN_NS;
 }
 
 /* The lane begins anew, and takes its batches one by one for a while: what is wrong with one of them
  * shows then. */
-static bool derail(struct mr_lane *lane)
+static bool derail(struct mr_kafka_lane *lane)
 {
-    atomic_store(&lane->bridge->careful_until_ns, mr_lane_now_ns() + CARE_NS);
-    mr_lane_close(lane);
+    atomic_store(&lane->bridge->careful_until_ns, mr_kafka_lane_now_ns() + CARE_NS);
+    mr_kafka_lane_close(lane);
     return false;
 }
 
-bool mr_lane_arrive(struct mr_lane *lane)
+bool mr_kafka_lane_arrive(struct mr_kafka_lane *lane)
 {
     struct mr_train *train = &lane->train;
 
-    if (mr_lane_offer_position(lane, &train->through) || mr_lane_commit(lane) != DONE)
+    if (mr_kafka_lane_offer_position(lane, &train->through) || mr_kafka_lane_commit(lane) != DONE)
         return derail(lane);
     atomic_fetch_add(&lane->bridge->transaction_count, 1);
     atomic_fetch_add(&lane->bridge->record_count, train->count);
     atomic_fetch_add(&lane->bridge->record_bytes, train->bytes);
     lane->position = train->through;
     lane->has_position = true;
-    mr_lane_unload(lane);
-    mr_lane_tell(lane, &lane->position);
+    mr_kafka_lane_unload(lane);
+    mr_kafka_lane_tell(lane, &lane->position);
     return true;
 }
 
-static bool depart(struct mr_lane *lane)
+static bool depart(struct mr_kafka_lane *lane)
 {
     rd_kafka_error_t *failure = rd_kafka_begin_transaction(lane->kafka);
 
     lane->train.is_under_way = !failure;
-    lane->train.began_ns = mr_lane_now_ns();
+    lane->train.began_ns = mr_kafka_lane_now_ns();
     if (failure)
-        mr_lane_recover(lane, failure);
+        mr_kafka_lane_recover(lane, failure);
     return !failure;
 }
 
-static void load(struct mr_lane *lane, const mr_consumer_batch *batch)
+static void load(struct mr_kafka_lane *lane, const mr_consumer_batch *batch)
 {
     struct mr_train *train = &lane->train;
     struct mr_cargo *cargo = mr_alloc_zero(1, sizeof *cargo + batch->count * sizeof *cargo->sent);
@@ -78,7 +78,7 @@ static void load(struct mr_lane *lane, const mr_consumer_batch *batch)
     for (size_t i = 0; i < batch->count; i++) {
         const mr_consumer_record *record = &batch->records[i];
 
-        if (mr_lane_has(lane, record))
+        if (mr_kafka_lane_has(lane, record))
             continue;
         train->count++;
         train->bytes += record->partition_key.size + record->data.size;
@@ -86,13 +86,13 @@ static void load(struct mr_lane *lane, const mr_consumer_batch *batch)
     train->through = batch->records[batch->count - 1].mark;
 }
 
-bool mr_lane_ride(struct mr_lane *lane, const mr_consumer_batch *batch)
+bool mr_kafka_lane_ride(struct mr_kafka_lane *lane, const mr_consumer_batch *batch)
 {
     if (!lane->train.is_under_way && !depart(lane))
         return derail(lane);
     load(lane, batch);
-    if (!mr_lane_offer(lane, batch, lane->train.cargo->sent))
+    if (!mr_kafka_lane_offer(lane, batch, lane->train.cargo->sent))
         return derail(lane);
     rd_kafka_poll(lane->kafka, 0);
-    return (batch->behind_ms > 0 && !is_full(lane)) || mr_lane_arrive(lane);
+    return (batch->behind_ms > 0 && !is_full(lane)) || mr_kafka_lane_arrive(lane);
 }
