@@ -1,11 +1,16 @@
 /*
- * How fast records are replayed from a file and made up, against the same records put in batches from
- * memory; and how well a schedule is kept.
+ * How fast records are replayed and made up, and how well a schedule is kept.
+ *
+ * The limit of replay is what `millrace put` does with the same records in batches: it reads them from a
+ * file, too, in the form that costs it least (key, tab, data; a recording is JSON, with times, its data
+ * escaped). What the engine takes of batches that stand in memory is printed beside it.
  */
 #include "bench/bench.h"
 
 #include "../../tools/events/events.h"
 #include "../../tools/gen/template.h"
+#include "../../tools/lines.h"
+#include "../../tools/put_line.h"
 #include "../../tools/replay/sender.h"
 #include "base/check.h"
 #include "base/memory.h"
@@ -17,7 +22,9 @@
 #define DATA_BYTES 100
 #define SHARDS 16
 #define BATCH MR_PUT_BATCH_RECORDS
-#define RATE 2000 /* records a second, of the schedule */
+#define EVENTS_A_READ 64 /* as the command does */
+#define RATE 2000        /* records a second, of the schedule */
+#define SIDES 4
 #define SPEED_MIN 0.8
 #define MADE_UP_PER_S 1e6
 
@@ -25,7 +32,7 @@ struct world {
     mr_engine *engine;
     struct mr_place place;
     struct mr_bench_records records;
-    const char *path; /* the same records as a recording */
+    const char *recording, *lines; /* the same records in files */
 };
 
 static void reject(void *context, uint64_t line, const char *why)
@@ -68,15 +75,15 @@ static double finish(struct mr_sender *sender, uint64_t start_ns)
 
 static void play_file(struct world *world, struct mr_sender *sender, uint64_t end_ns)
 {
-    static struct mr_event batch[BATCH];
-    struct mr_events_config config = {.path = world->path, .reject = reject};
+    static struct mr_event batch[EVENTS_A_READ];
+    struct mr_events_config config = {.path = world->recording, .reject = reject};
     struct mr_events *events;
     size_t count = 1;
     mr_error error;
 
     mr_bench_need(mr_events_open(&events, &config, &error), &error);
     while (count > 0 && mr_bench_now_ns() < end_ns) {
-        mr_bench_need(mr_events_read(events, batch, BATCH, &count, &error), &error);
+        mr_bench_need(mr_events_read(events, batch, EVENTS_A_READ, &count, &error), &error);
         for (size_t i = 0; i < count; i++) {
             struct mr_sending record = {
                 .line = batch[i].line, .key = batch[i].key, .data = batch[i].data};
@@ -101,7 +108,6 @@ static double replay(void *context, uint32_t window_ms)
     return finish(&sender, start_ns);
 }
 
-/* What stands in memory already, in batches of the same size, as many under way. */
 static void land(void *context, const struct mr_put_batch *batch)
 {
     uint64_t *stored_count = context;
@@ -110,9 +116,56 @@ static void land(void *context, const struct mr_put_batch *batch)
         *stored_count += !batch->status && !batch->results[i].status;
 }
 
-static double put(void *context, uint32_t window_ms)
+/* As the command reads its standard input. */
+static void put_lines(struct world *world, struct mr_put_pipe *pipe, uint64_t end_ns)
 {
-    struct world *world = context;
+    struct mr_put_rules rules = {.key_separator = "\t"};
+    struct mr_put_batch *batch = mr_put_pipe_take(pipe);
+    FILE *file = fopen(world->lines, "r");
+    struct mr_lines lines;
+    mr_bytes line;
+
+    mr_check(file);
+    mr_lines_init(&lines, fileno(file));
+    while (mr_bench_now_ns() < end_ns) {
+        enum mr_line kind = mr_lines_next(&lines, &line);
+
+        if (kind == MR_LINE_NONE || !mr_put_batch_fits(batch, line.size)) {
+            mr_put_pipe_submit(pipe, batch);
+            batch = mr_put_pipe_take(pipe);
+        }
+        if (kind == MR_LINE_NONE) {
+            if (!mr_lines_fill(&lines))
+                break;
+            continue;
+        }
+        mr_check(mr_put_batch_fits(batch, line.size));
+        if (mr_put_line_read(&rules, line, &batch->scratch_at, &batch->puts[batch->count],
+                             &batch->hash_keys[batch->count]) != MR_PUT_LINE_GOOD)
+            mr_bench_wrong("line %llu: %s", (unsigned long long)lines.number, rules.why);
+        batch->bytes += line.size;
+        batch->count++;
+    }
+    mr_put_pipe_submit(pipe, batch);
+    mr_lines_fini(&lines);
+    fclose(file);
+}
+
+static void put_memory(struct world *world, struct mr_put_pipe *pipe, uint64_t end_ns)
+{
+    for (size_t at = 0; at + BATCH <= RECORDS && mr_bench_now_ns() < end_ns; at += BATCH) {
+        struct mr_put_batch *batch = mr_put_pipe_take(pipe);
+
+        memcpy(batch->puts, &world->records.puts[at], sizeof batch->puts);
+        batch->count = BATCH;
+        mr_put_pipe_submit(pipe, batch);
+    }
+}
+
+typedef void put_fn(struct world *world, struct mr_put_pipe *pipe, uint64_t end_ns);
+
+static double put(struct world *world, put_fn *put_round, uint32_t window_ms)
+{
     struct mr_put_pipe *pipe = mr_new(struct mr_put_pipe);
     uint64_t stored_count = 0, start_ns, end_ns;
 
@@ -124,16 +177,21 @@ static double put(void *context, uint32_t window_ms)
     mr_put_pipe_start(pipe);
     start_ns = mr_bench_now_ns();
     end_ns = start_ns + (uint64_t)window_ms * 1000000;
-    for (size_t at = 0; mr_bench_now_ns() < end_ns; at = (at + BATCH) % (RECORDS - BATCH)) {
-        struct mr_put_batch *batch = mr_put_pipe_take(pipe);
-
-        memcpy(batch->puts, &world->records.puts[at], sizeof batch->puts);
-        batch->count = BATCH;
-        mr_put_pipe_submit(pipe, batch);
-    }
+    while (mr_bench_now_ns() < end_ns)
+        put_round(world, pipe, end_ns);
     mr_put_pipe_finish(pipe);
     mr_free(pipe);
     return (double)stored_count / ((double)(mr_bench_now_ns() - start_ns) / 1e9);
+}
+
+static double put_file(void *context, uint32_t window_ms)
+{
+    return put(context, put_lines, window_ms);
+}
+
+static double put_from_memory(void *context, uint32_t window_ms)
+{
+    return put(context, put_memory, window_ms);
 }
 
 static double make_up(void *context, uint32_t window_ms)
@@ -200,49 +258,57 @@ static void measure_schedule(struct world *world)
 
 /* ---- all ---------------------------------------------------------------------------------- */
 
-static void write_recording(const struct world *world)
+static void write_files(const struct world *world)
 {
     struct mr_pack out = MR_PACK((size_t)1 << 20);
-    FILE *file = fopen(world->path, "w");
+    FILE *recording = fopen(world->recording, "w"), *lines = fopen(world->lines, "w");
 
-    for (size_t i = 0; file && i < RECORDS; i++) {
+    for (size_t i = 0; recording && lines && i < RECORDS; i++) {
+        const mr_put *put = &world->records.puts[i];
         struct mr_event event = {.time_ms = INT64_C(1700000000000) + (int64_t)i,
-                                 .key = world->records.puts[i].partition_key,
-                                 .data = world->records.puts[i].data};
+                                 .key = put->partition_key,
+                                 .data = put->data};
 
         out.size = 0;
         mr_event_write(&out, &event);
-        fwrite(out.data, 1, out.size, file);
+        fwrite(out.data, 1, out.size, recording);
+        fprintf(lines, "%.*s\t%.*s\n", (int)put->partition_key.size,
+                (const char *)put->partition_key.data, (int)put->data.size,
+                (const char *)put->data.data);
     }
     mr_pack_fini(&out);
-    if (!file || fclose(file))
-        mr_bench_wrong("cannot write %s", world->path);
+    if (!recording || !lines || fclose(recording) || fclose(lines))
+        mr_bench_wrong("cannot write %s", world->recording);
 }
 
 int main(void)
 {
     struct world world = {.engine = NULL};
-    struct mr_bench_side sides[] = {{.name = "replay", .run = replay, .context = &world},
-                                    {.name = "replay.put", .run = put, .context = &world},
-                                    {.name = "gen", .run = make_up, .context = &world}};
-    char path[MR_PATH_BYTES];
+    struct mr_bench_side sides[SIDES] = {
+        {.name = "replay", .run = replay, .context = &world},
+        {.name = "replay.put", .run = put_file, .context = &world},
+        {.name = "replay.memory", .run = put_from_memory, .context = &world},
+        {.name = "gen", .run = make_up, .context = &world}};
+    char recording[MR_PATH_BYTES], lines[MR_PATH_BYTES];
     mr_error error;
 
     mr_bench_begin("bench_replay");
     mr_bench_records_make(&world.records, RECORDS, DATA_BYTES);
-    snprintf(path, sizeof path, "%s", mr_bench_path("records"));
-    world.path = path;
-    write_recording(&world);
+    snprintf(recording, sizeof recording, "%s", mr_bench_path("recording"));
+    snprintf(lines, sizeof lines, "%s", mr_bench_path("lines"));
+    world.recording = recording;
+    world.lines = lines;
+    write_files(&world);
     mr_bench_need(mr_engine_open(&world.engine, mr_bench_path("data"), NULL, &error), &error);
     world.place.engine = world.engine;
 
-    mr_bench_alternate(sides, 3, (unsigned)mr_bench_setting("MR_BENCH_ROUNDS", 5), 1000);
-    for (size_t i = 0; i < 3; i++)
+    mr_bench_alternate(sides, SIDES, (unsigned)mr_bench_setting("MR_BENCH_ROUNDS", 5), 1000);
+    for (size_t i = 0; i < SIDES; i++)
         mr_bench_value(sides[i].name, mr_bench_side_median(&sides[i]), "records/s");
     mr_bench_ratio("replay", mr_bench_side_ratio(&sides[0], &sides[1]), "replay.put",
                    MR_BENCH_AT_LEAST, SPEED_MIN);
     mr_bench_value("gen.wanted", MADE_UP_PER_S, "records/s");
-    mr_bench_ratio("gen", mr_bench_side_median(&sides[2]) / MADE_UP_PER_S, "gen.wanted",
+    mr_bench_ratio("gen", mr_bench_side_median(&sides[3]) / MADE_UP_PER_S, "gen.wanted",
                    MR_BENCH_AT_LEAST, 1);
     measure_schedule(&world);
 
