@@ -217,6 +217,8 @@ static enum fetched fetch_batch(struct mr_local_subscription *subscription)
     status = mr_reader_next(subscription->reader, BATCH_COUNT, 0, &subscription->batch, &error);
     if (status == MR_CLOSED || status == MR_NOT_FOUND)
         return end_with(subscription, MR_EXCEPTION_NOT_FOUND, error.message);
+    if (status == MR_NO_KEY)
+        return end_with(subscription, MR_EXCEPTION_KMS_NOT_FOUND, error.message);
     if (status)
         return end_with(subscription, MR_EXCEPTION_INTERNAL_FAILURE, error.message);
     return subscription->batch.count > 0 || subscription->batch.end_of_shard ? FETCHED_EVENT
