@@ -131,7 +131,6 @@ static void adopt(struct mr_inward *inward, const rd_kafka_topic_partition_list_
         partition->acknowledged = partition->committed = -1;
         inward->into->adopt(inward, partition);
     }
-    inward->has_assignment = true;
     pthread_mutex_unlock(&inward->lock);
 }
 
@@ -181,15 +180,18 @@ static void take_error(struct mr_inward *inward, const rd_kafka_message_t *messa
     }
 }
 
-/* All that was there has been read and acknowledged. */
+/* All that was there has been read and acknowledged. A member that was killed keeps its partitions
+ * until the group misses it: they come to us then. */
 static bool is_copied(const struct mr_inward *inward)
 {
-    bool is_copied = inward->has_assignment;
+    int32_t count = 0;
 
-    for (size_t i = 0; i < inward->count && is_copied; i++)
-        is_copied = !inward->partitions[i]->is_ours ||
-                    (inward->partitions[i]->is_at_end && !inward->partitions[i]->first);
-    return is_copied;
+    for (size_t i = 0; i < inward->count; i++) {
+        const struct mr_partition *partition = inward->partitions[i];
+
+        count += partition->is_ours && partition->is_at_end && !partition->first;
+    }
+    return count >= inward->topic_count;
 }
 
 static void take(struct mr_inward *inward, rd_kafka_message_t *message)
@@ -275,6 +277,8 @@ static mr_status choose_way(struct mr_inward *inward, mr_error *error)
     bool is_known;
     mr_status status = mr_once_position(bridge, 0, &position, &is_known, error);
 
+    if (!status)
+        status = mr_kafka_count(bridge, bridge->config->topic, &inward->topic_count, error);
     if (status)
         return status;
     inward->is_ours = is_known;

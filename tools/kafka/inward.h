@@ -67,7 +67,7 @@ struct mr_inward {
     _Atomic uint32_t caller_count; /* of answered(), in once.c */
     struct mr_mapped mapped;
     uint64_t commit_ns;
-    bool has_assignment;
+    int32_t topic_count; /* partitions of the topic */
     bool is_ours; /* the stream: it knows origins */
 };
 
