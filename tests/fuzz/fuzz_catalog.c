@@ -26,7 +26,8 @@ static void restore(mr_bytes bytes)
     mr_catalog_init(&catalog);
     if (mr_catalog_restore(&catalog, NULL, bytes, NULL) == MR_OK && bytes.size > 0) {
         again = snapshot(&catalog);
-        if (memcmp(again.data, bytes.data, 1) == 0) /* the version: an older one's is written anew */
+        if (memcmp(again.data, bytes.data, 1) ==
+            0) /* the version: an older one's is written anew */
             mr_check(again.size == bytes.size && memcmp(again.data, bytes.data, bytes.size) == 0);
         mr_pack_fini(&again);
     }
