@@ -12,6 +12,8 @@ static void print(const struct mr_stream_info *info)
     printf("  created    %s\n", time);
     printf("  shards     %u open, %u closed and still readable\n", info->open_shard_count,
            info->shard_count - info->open_shard_count);
+    if (info->is_encrypted)
+        puts("  encrypted  what is put from now on");
     if (info->record_count == MR_UNKNOWN) {
         printf("  records    kept for %u hours\n", info->retention_hours);
         return; /* a server tells no more */

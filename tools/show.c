@@ -61,6 +61,10 @@ void mr_show_stream(struct mr_json_line *line, const struct mr_stream_info *info
     show_count(line, "segment_count", info->segment_count);
     show_count(line, "segment_raw_bytes", info->segment_raw_bytes);
     show_count(line, "segment_stored_bytes", info->segment_stored_bytes);
+    if (info->is_encrypted) { /* of a server's list it is not known */
+        mr_json_name(line, "encrypted");
+        mr_json_bool(line, true);
+    }
     mr_json_close(line, '}');
 }
 

@@ -38,6 +38,11 @@ static void unknown_info(struct mr_stream_info *info, mr_bytes name)
     mr_text_take(info->name, sizeof info->name, name);
 }
 
+static bool is_text(mr_bytes bytes, const char *text)
+{
+    return bytes.size == strlen(text) && memcmp(bytes.data, text, bytes.size) == 0;
+}
+
 static mr_status read_info(mr_service *service, const char *stream, struct mr_stream_info *info,
                            mr_error *error)
 {
@@ -51,6 +56,7 @@ static mr_status read_info(mr_service *service, const char *stream, struct mr_st
         info->retention_hours = (uint32_t)summary->retention_period_hours.value;
         info->open_shard_count = (uint32_t)summary->open_shard_count.value;
         info->shard_count = info->open_shard_count;
+        info->is_encrypted = is_text(summary->encryption_type, "KMS");
     }
     mr_arena_fini(&arena);
     return status;
@@ -181,11 +187,6 @@ mr_status mr_remote_shards(mr_service *service, const char *stream, struct mr_sh
 }
 
 /* ---- changes ------------------------------------------------------------------------------ */
-
-static bool is_text(mr_bytes bytes, const char *text)
-{
-    return bytes.size == strlen(text) && memcmp(bytes.data, text, bytes.size) == 0;
-}
 
 static void wait_ms(unsigned ms)
 {

@@ -66,6 +66,7 @@ check "the key file is its owner's alone" [ "$(stat -c %a "$MILLRACE_KEY_FILE")"
 check "... and not in the data directory" [ -z "$(find "$MILLRACE_DATA" -name '*key*')" ]
 check "the API says KMS" answers 200 '"EncryptionType":"KMS"' DescribeStreamSummary '{"StreamName":"s"}'
 check "... and the key's name" answers 200 '"KeyId":"alias/aws/kinesis"' DescribeStreamSummary '{"StreamName":"s"}'
+check "describe says it" grep -q '^  encrypted ' <(millrace describe s)
 check "a record is put" put secretkey-01 secretdata-01
 check "a put says KMS" answers 200 '"EncryptionType":"KMS"' PutRecord \
     '{"StreamName":"s","PartitionKey":"secretkey-02","Data":"c2VjcmV0ZGF0YS0wMg=="}'

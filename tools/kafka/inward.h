@@ -68,7 +68,7 @@ struct mr_inward {
     struct mr_mapped mapped;
     uint64_t commit_ns;
     int32_t topic_count; /* partitions of the topic */
-    bool is_ours; /* the stream: it knows origins */
+    bool is_ours;        /* the stream: it knows origins */
 };
 
 /* ---- inward.c ------------------------------------------------------------------------------ */
