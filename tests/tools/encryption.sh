@@ -26,12 +26,11 @@ put() {
 hidden() {
     local word
     for word in "$@"; do
-        if grep -raqF -- "$word" "$MILLRACE_DATA"; then
-            echo "# $word: $(grep -ralF -- "$word" "$MILLRACE_DATA" | tr '\n' ' ')"
-            return 1
-        fi
-        ! grep -raqF -- "$(printf %s "$word" | base64)" "$MILLRACE_DATA" || return 1
-    done
+        printf '%s\n' "$word" "$(printf %s "$word" | base64)"
+    done > "$work/words"
+    grep -raoF -f "$work/words" "$MILLRACE_DATA" > "$work/found" || return 0
+    sed 's/^/# /' "$work/found"
+    return 1
 }
 shown() {
     grep -raqF -- "$1" "$MILLRACE_DATA"
