@@ -13,9 +13,16 @@ void mr_stage_collect_add(struct mr_producer *producer, struct mr_unit *unit)
     producer->ready_due_ns = mr_earlier(producer->ready_due_ns, unit->due_ns);
 }
 
+/* What nobody knows the places of is a wall for what came later: no lane keeps that behind it. */
+static bool may_send(const struct mr_producer *producer)
+{
+    return producer->ready.first && !producer->doubted &&
+           producer->under_way_count < producer->config.requests_max;
+}
+
 static bool is_time(const struct mr_producer *producer)
 {
-    return producer->ready.first && producer->under_way_count < producer->config.requests_max &&
+    return may_send(producer) &&
            (producer->is_urgent || producer->ready_due_ns <= producer->now_ns ||
             producer->ready_count >= producer->config.request_count ||
             producer->ready_bytes >= producer->config.request_bytes);
@@ -55,8 +62,6 @@ void mr_stage_collect(struct mr_producer *producer)
 
 uint64_t mr_stage_collect_next(const struct mr_producer *producer)
 {
-    /* With no request free, an answer will wake us. */
-    return producer->ready.first && producer->under_way_count < producer->config.requests_max
-               ? producer->ready_due_ns
-               : MR_NEVER;
+    /* If it may not, an answer will wake us. */
+    return may_send(producer) ? producer->ready_due_ns : MR_NEVER;
 }

@@ -125,7 +125,7 @@ static void fill(struct mr_pending *record, const mr_put *put, void *token, uint
 {
     record->token = token;
     record->put_ns = now_ns;
-    record->has_explicit_hash_key = put->explicit_hash_key != NULL;
+    record->has_explicit_hash_key = record->is_hashed = put->explicit_hash_key != NULL;
     if (put->explicit_hash_key)
         record->hash_key = *put->explicit_hash_key;
     memcpy(record->bytes, put->partition_key.data, put->partition_key.size);

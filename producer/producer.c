@@ -2,6 +2,7 @@
  * producer.c - opening and closing, and the thread that takes records through the stages.
  */
 #include "base/check.h"
+#include "base/config.h"
 #include "base/fail.h"
 #include "base/memory.h"
 #include "os/entropy.h"
@@ -162,33 +163,35 @@ static mr_status check_bounds(const struct mr_producer_config *config, mr_error 
 
 static mr_status check_config(const struct mr_producer_config *config, mr_error *error)
 {
-    if (config->struct_bytes != sizeof *config)
-        return mr_fail(error, MR_INVALID,
-                       "the configuration has another size: begin with MR_PRODUCER_CONFIG_DEFAULT");
     if (!config->service || !config->stream || !config->delivered)
         return mr_fail(error, MR_INVALID, "a producer needs service, stream and delivered");
     return check_bounds(config, error);
 }
 
-mr_status mr_producer_make(struct mr_producer **out, const struct mr_producer_config *config,
+mr_status mr_producer_make(struct mr_producer **out, const struct mr_producer_config *given,
                            struct mr_clock *clock, uint64_t seed, mr_error *error)
 {
+    struct mr_producer_config config = MR_PRODUCER_CONFIG_DEFAULT;
     struct mr_producer *producer;
-    mr_status status = check_config(config, error);
+    mr_status status =
+        mr_config_merge(&config, sizeof config, given, "MR_PRODUCER_CONFIG_DEFAULT", error);
 
+    if (!status)
+        status = check_config(&config, error);
     if (status)
         return status;
     producer = mr_new(struct mr_producer);
-    producer->config = *config;
-    producer->stream = mr_copy_text(config->stream);
+    producer->config = config;
+    producer->stream = mr_copy_text(config.stream);
     producer->config.stream = producer->stream;
     producer->record_bytes_max = RECORD_BYTES_DEFAULT;
     producer->clock = clock;
     producer->random = mr_random_of(seed);
     producer->open_due_ns = producer->ready_due_ns = MR_NEVER;
     producer->now_ns = clock->monotonic_ns(clock);
-    mr_intake_init(&producer->intake, config->buffer_bytes);
+    mr_intake_init(&producer->intake, config.buffer_bytes);
     status = mr_map_open(producer, error);
+    producer->can_trust = config.is_ordered && config.service->put && !producer->map.is_needed;
     if (status)
         mr_producer_free(producer);
     else

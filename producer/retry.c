@@ -164,6 +164,22 @@ void mr_stage_retry_dissolve(struct mr_producer *producer, struct mr_unit *unit)
     mr_unit_give(producer, unit);
 }
 
+void mr_stage_retry_dissolve_all(struct mr_producer *producer, struct mr_units units)
+{
+    struct mr_units ready = producer->ready;
+    struct mr_unit *open = producer->open_loose, *unit;
+
+    producer->ready = (struct mr_units){0};
+    producer->ready_count = producer->ready_bytes = 0;
+    producer->open_loose = NULL;
+    while ((unit = mr_units_pop(&units)))
+        mr_stage_retry_dissolve(producer, unit);
+    while ((unit = mr_units_pop(&ready)))
+        mr_stage_retry_dissolve(producer, unit);
+    if (open)
+        mr_stage_retry_dissolve(producer, open);
+}
+
 /* ---- held ----------------------------------------------------------------------------------- */
 
 /* P6: half of the time is by chance: producers that failed together do not come back together. */
@@ -245,6 +261,11 @@ void mr_stage_retry(struct mr_producer *producer)
 
 /* ---- too old -------------------------------------------------------------------------------- */
 
+static bool is_late(const struct mr_producer *producer, const struct mr_unit *unit)
+{
+    return producer->is_aborting || unit->expires_ns <= producer->now_ns;
+}
+
 /* Moves units whose oldest record is too old; returns of how many records of the stream. */
 static size_t move_late(struct mr_producer *producer, struct mr_units *from, struct mr_units *late,
                         size_t *bytes)
@@ -255,13 +276,24 @@ static size_t move_late(struct mr_producer *producer, struct mr_units *from, str
 
     *from = (struct mr_units){0};
     while ((unit = mr_units_pop(&all))) {
-        bool is_late = producer->is_aborting || unit->expires_ns <= producer->now_ns;
-
-        mr_units_push(is_late ? late : from, unit);
-        count += is_late ? mr_unit_width(unit) : 0;
-        *bytes += is_late ? mr_unit_bytes(unit) : 0;
+        if (!is_late(producer, unit)) {
+            mr_units_push(from, unit);
+            continue;
+        }
+        mr_units_push(late, unit);
+        count += mr_unit_width(unit);
+        *bytes += mr_unit_bytes(unit);
     }
     return count;
+}
+
+static bool has_late(const struct mr_producer *producer, const struct mr_units *units)
+{
+    const struct mr_unit *unit = units->first;
+
+    while (unit && !is_late(producer, unit))
+        unit = unit->next;
+    return unit != NULL;
 }
 
 void mr_stage_retry_sweep(struct mr_producer *producer)
@@ -273,6 +305,8 @@ void mr_stage_retry_sweep(struct mr_producer *producer)
     if (!producer->is_aborting && producer->now_ns < producer->sweep_ns)
         return;
     producer->sweep_ns = producer->now_ns + SWEEP_NS;
+    if (producer->is_trusting && has_late(producer, &producer->ready))
+        mr_stage_retry_dissolve_all(producer, late); /* without lanes they keep their order so */
     producer->ready_count -= move_late(producer, &producer->ready, &late, &bytes);
     producer->ready_bytes -= bytes;
     move_late(producer, &producer->unplaced, &late, &others);

@@ -32,22 +32,18 @@ static mr_hash_key lane_of(const struct mr_pending *record, mr_hash_key hash)
     return record->has_explicit_hash_key ? mr_hash_key_add(hash, record->hash_key) : hash;
 }
 
-mr_hash_key mr_stage_route_lane(const struct mr_pending *record)
+mr_hash_key mr_stage_route_lane(struct mr_pending *record)
 {
-    return record->has_explicit_hash_key ? lane_of(record, mr_hash_key_of(mr_pending_key(record)))
-                                         : record->hash_key;
+    if (record->has_explicit_hash_key)
+        return lane_of(record, mr_hash_key_of(mr_pending_key(record)));
+    if (!record->is_hashed)
+        record->hash_key = mr_hash_key_of(mr_pending_key(record));
+    record->is_hashed = true;
+    return record->hash_key;
 }
 
-static void admit(struct mr_producer *producer, struct mr_pending *record, mr_hash_key lane_hash)
+static void admit(struct mr_producer *producer, struct mr_pending *record, struct mr_lane *lane)
 {
-    struct mr_lane *lane = NULL;
-
-    if (mr_stage_retry_is_late(producer, record)) {
-        mr_stage_retry_fail_late(producer, record);
-        return;
-    }
-    if (producer->config.is_ordered)
-        lane = mr_lane_get(&producer->lanes, lane_hash);
     if ((lane && lane->waiting.first) || !mr_stage_aggregate_join(producer, record, lane)) {
         if (mr_unit_is_held(lane->unit))
             mr_intake_move(&producer->intake, &record, 1, &producer->given);
@@ -55,12 +51,28 @@ static void admit(struct mr_producer *producer, struct mr_pending *record, mr_ha
     }
 }
 
-void mr_stage_route_admit(struct mr_producer *producer, struct mr_pending *record)
+static void admit_hashed(struct mr_producer *producer, struct mr_pending *record,
+                         mr_hash_key lane_hash)
 {
-    admit(producer, record, mr_stage_route_lane(record));
+    struct mr_lane *lane = NULL;
+
+    if (producer->config.is_ordered)
+        lane = mr_lane_get(&producer->lanes, lane_hash);
+    admit(producer, record, lane);
 }
 
-static void admit_many(struct mr_producer *producer, struct mr_pending **records, size_t count)
+void mr_stage_route_admit(struct mr_producer *producer, struct mr_pending *record)
+{
+    if (mr_stage_retry_is_late(producer, record))
+        mr_stage_retry_fail_late(producer, record);
+    else if (producer->is_trusting)
+        admit(producer, record, NULL);
+    else
+        admit_hashed(producer, record, mr_stage_route_lane(record));
+}
+
+static void admit_hashed_many(struct mr_producer *producer, struct mr_pending **records,
+                              size_t count)
 {
     mr_hash_key hashes[HASHED_AT_ONCE];
     mr_bytes keys[HASHED_AT_ONCE] = {{NULL, 0}};
@@ -72,8 +84,21 @@ static void admit_many(struct mr_producer *producer, struct mr_pending **records
     for (size_t i = 0; i < count; i++) {
         if (!records[i]->has_explicit_hash_key)
             records[i]->hash_key = hashes[i];
-        admit(producer, records[i], lane_of(records[i], hashes[i]));
+        records[i]->is_hashed = true;
+        if (mr_stage_retry_is_late(producer, records[i]))
+            mr_stage_retry_fail_late(producer, records[i]);
+        else
+            admit_hashed(producer, records[i], lane_of(records[i], hashes[i]));
     }
+}
+
+static void admit_many(struct mr_producer *producer, struct mr_pending **records, size_t count)
+{
+    if (!producer->is_trusting)
+        admit_hashed_many(producer, records, count);
+    else
+        for (size_t i = 0; i < count; i++)
+            mr_stage_route_admit(producer, records[i]);
 }
 
 void mr_stage_route(struct mr_producer *producer)
@@ -83,6 +108,8 @@ void mr_stage_route(struct mr_producer *producer)
     size_t count = 0, all = 0;
 
     mr_map_update(producer);
+    if (producer->can_trust && producer->lanes.count == 0)
+        producer->is_trusting = true;
     while (all < TAKEN_AT_ONCE && mr_intake_take(&producer->intake, &taken)) {
         while ((records[count] = mr_taken_next(&taken))) {
             all++;

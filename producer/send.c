@@ -147,8 +147,11 @@ void mr_stage_send(struct mr_producer *producer, struct mr_units units, size_t c
     mr_count(&producer->counts.requests_sent, 1);
     mr_count(&producer->counts.stream_records_sent, count);
     mr_count(&producer->counts.stream_bytes_sent, bytes);
-    if (!mr_stage_request_call(producer, sending))
+    if (!mr_stage_request_call(producer, sending)) {
+        if (producer->is_trusting)
+            producer->doubted = sending;
         return;
+    }
     /* P4, P5: none of these fails alone any more, but an aggregate may be in the wrong shard. */
     for (struct mr_unit *unit = units.first; unit; unit = unit->next)
         if (!producer->config.aggregates)
@@ -225,6 +228,18 @@ static void refused(struct mr_producer *producer, struct mr_sending *sending)
             mr_stage_retry_hold(producer, unit);
 }
 
+/* P4: nothing went past it: its records go again before the later ones, all in lanes now. */
+static void distrust(struct mr_producer *producer, struct mr_sending *sending)
+{
+    const struct mr_refusal *refusal = &sending->call.refusal;
+
+    mr_stage_note_failure(producer, text_of(mr_exceptions[refusal->type].name), refusal->message);
+    mr_count(&producer->counts.requests_failed, 1);
+    mr_count(&producer->counts.retries, sending->count);
+    producer->is_trusting = false;
+    mr_stage_retry_dissolve_all(producer, sending->units);
+}
+
 static void stored(struct mr_producer *producer, struct mr_unit *unit)
 {
     bool is_surprise = producer->map.is_needed && unit->sequence.shard != unit->predicted;
@@ -273,10 +288,14 @@ static void take_answer(struct mr_producer *producer, struct mr_sending *sending
 {
     producer->under_way_count--;
     mr_stage_request_read(producer, sending);
-    if (sending->call.refusal.type)
+    if (sending->call.refusal.type && sending == producer->doubted)
+        distrust(producer, sending);
+    else if (sending->call.refusal.type)
         refused(producer, sending);
     else
         read_results(producer, sending);
+    if (sending == producer->doubted)
+        producer->doubted = NULL;
     give(producer, sending);
     mr_intake_give(&producer->intake, &producer->given); /* while it is in the cache */
 }

@@ -47,6 +47,7 @@ struct mr_pending {
     uint32_t key_index, explicit_index; /* its keys' places in its aggregate */
     uint32_t attempt_count;             /* before this unit */
     bool has_explicit_hash_key;
+    bool is_hashed;  /* hash_key is known */
     uint8_t bytes[]; /* partition key, data */
 };
 
@@ -217,6 +218,12 @@ struct mr_producer {
     bool is_urgent, is_aborting;
     bool has_more; /* records in the intake than a step takes */
     struct mr_lanes lanes;
+
+    /* P4 without lanes: requests go whole, one behind the other, to a service that tells at once
+     * whether they have their places. One that has none yet is a wall. */
+    bool can_trust, is_trusting;
+    struct mr_sending *doubted;
+
     struct mr_route_map map;
     struct mr_unit *open_loose;
     uint64_t open_due_ns;                    /* no open unit is due before */
@@ -326,7 +333,7 @@ enum mr_place mr_stage_route_judge(const struct mr_producer *producer, const str
 
 /* Takes in a record that has come, or comes again. */
 void mr_stage_route_admit(struct mr_producer *producer, struct mr_pending *record);
-mr_hash_key mr_stage_route_lane(const struct mr_pending *record); /* of its lane */
+mr_hash_key mr_stage_route_lane(struct mr_pending *record); /* of its lane */
 
 /* aggregate.c: fills units; false: the record has to wait in its lane (NULL: there is no order). */
 bool mr_stage_aggregate_join(struct mr_producer *producer, struct mr_pending *record,
@@ -369,6 +376,8 @@ void mr_stage_retry_hold(struct mr_producer *producer, struct mr_unit *unit);
 void mr_stage_retry_release(struct mr_producer *producer, struct mr_unit *unit);
 /* Takes the unit apart: its records go the whole way again, but for those that are too old. */
 void mr_stage_retry_dissolve(struct mr_producer *producer, struct mr_unit *unit);
+/* These, and all that are not sent yet, in their order. */
+void mr_stage_retry_dissolve_all(struct mr_producer *producer, struct mr_units units);
 void mr_stage_retry(struct mr_producer *producer);       /* what was held long enough */
 void mr_stage_retry_sweep(struct mr_producer *producer); /* what is too old, wherever it is */
 bool mr_stage_retry_is_late(const struct mr_producer *producer, const struct mr_pending *record);

@@ -13,13 +13,14 @@
 #define REQUEST_BYTES_MAX (10 * MIB) /* data and keys of one call */
 #define FEW 8                        /* results that are formatted on the engine's own thread */
 #define PARKED_MS_MAX 30000
-#define WAIT_MS 30000 /* for room, of a put from an origin */
+#define WAIT_MS 30000 /* for room */
 
 struct put {
     struct mr_local *local;
     char stream[MR_NAME_BYTES_MAX + 1];
     bool is_encrypted, is_auto;
     bool is_batch; /* its results are read as they are */
+    bool is_whole;
     uint32_t record_bytes_max;
     size_t count;
     const mr_put *puts;
@@ -280,11 +281,8 @@ static mr_status submit_to(mr_engine *engine, struct put *put, bool may_wait, bo
     if (call->origin)
         return mr_put_from(engine, put->stream, &call->origin->origin, put->puts, put->count,
                            put->results, may_wait ? WAIT_MS : 0, finish, call, error);
-    if (may_wait)
-        return mr_put_submit(engine, put->stream, put->puts, put->count, put->results, finish, call,
-                             error);
-    return mr_put_place(engine, put->stream, put->puts, put->count, put->results, finish, call,
-                        are_placed, error);
+    return mr_put_place(engine, put->stream, put->puts, put->count, put->results, put->is_whole,
+                        may_wait ? WAIT_MS : 0, finish, call, are_placed, error);
 }
 
 /* False, and nothing happened: the engine cannot take it at once. */
@@ -479,6 +477,7 @@ bool mr_do_put_batch(struct mr_local *local, struct mr_call *call)
     put->local = local;
     put->call = call;
     put->is_batch = true;
+    put->is_whole = batch->is_whole;
     put->count = batch->count;
     put->puts = batch->puts;
     put->results = batch->results;

@@ -211,6 +211,7 @@ struct mr_puts {
     const mr_put *puts;
     size_t count;
     mr_put_result *results; /* filled unless all are refused */
+    bool is_whole;          /* if one would be refused, all are: the call is */
 };
 
 struct mr_service {

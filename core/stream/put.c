@@ -163,11 +163,12 @@ static mr_status check_key(const mr_put *put)
 /* A batch as it was asked for. */
 struct asked {
     const char *stream;
-    const mr_origin *origin; /* NULL: good records are stored even where others are refused */
+    const mr_origin *origin;
     const mr_put *puts;
     size_t count;
     mr_put_result *results;
     uint32_t wait_ms;
+    bool is_whole; /* else good records are stored even where others are refused */
 };
 
 static mr_status check(const mr_put *puts, size_t count, mr_put_result *results,
@@ -373,7 +374,7 @@ static bool hold_routes(struct mr_engine *engine, uint32_t wait_ms)
 /* The first refusal of a batch that is stored whole or not at all; then the others wait for it. */
 static mr_status refusal_of(const struct asked *asked, mr_error *error)
 {
-    for (size_t i = 0; asked->origin && i < asked->count; i++) {
+    for (size_t i = 0; asked->is_whole && i < asked->count; i++) {
         mr_status status = asked->results[i].status;
 
         if (!status)
@@ -494,7 +495,7 @@ static mr_status put_and_wait(struct mr_engine *engine, const struct asked *aske
 mr_status mr_put_records(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
                          mr_put_result *results, mr_error *error)
 {
-    const struct asked asked = {stream, NULL, puts, count, results, MR_PUT_WAIT_MS};
+    const struct asked asked = {stream, NULL, puts, count, results, MR_PUT_WAIT_MS, false};
 
     return put_and_wait(engine, &asked, error);
 }
@@ -553,17 +554,18 @@ mr_status mr_put_submit(mr_engine *engine, const char *stream, const mr_put *put
                         mr_put_result *results, void (*done)(void *context, mr_status status),
                         void *context, mr_error *error)
 {
-    const struct asked asked = {stream, NULL, puts, count, results, MR_PUT_WAIT_MS};
+    const struct asked asked = {stream, NULL, puts, count, results, MR_PUT_WAIT_MS, false};
     bool are_placed;
 
     return submit(engine, &asked, done, context, &are_placed, error);
 }
 
 mr_status mr_put_place(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
-                       mr_put_result *results, void (*done)(void *context, mr_status status),
-                       void *context, bool *are_placed, mr_error *error)
+                       mr_put_result *results, bool is_whole, uint32_t wait_ms,
+                       void (*done)(void *context, mr_status status), void *context,
+                       bool *are_placed, mr_error *error)
 {
-    const struct asked asked = {stream, NULL, puts, count, results, 0};
+    const struct asked asked = {stream, NULL, puts, count, results, wait_ms, is_whole};
 
     return submit(engine, &asked, done, context, are_placed, error);
 }
@@ -574,14 +576,15 @@ mr_status mr_put_offer(mr_engine *engine, const char *stream, const mr_put *puts
 {
     bool are_placed;
 
-    return mr_put_place(engine, stream, puts, count, results, done, context, &are_placed, error);
+    return mr_put_place(engine, stream, puts, count, results, false, 0, done, context, &are_placed,
+                        error);
 }
 
 mr_status mr_put_from(mr_engine *engine, const char *stream, const mr_origin *origin,
                       const mr_put *puts, size_t count, mr_put_result *results, uint32_t wait_ms,
                       void (*done)(void *context, mr_status status), void *context, mr_error *error)
 {
-    const struct asked asked = {stream, origin, puts, count, results, wait_ms};
+    const struct asked asked = {stream, origin, puts, count, results, wait_ms, true};
     bool are_placed;
     mr_status status = mr_origin_check(origin, error);
 

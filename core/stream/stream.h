@@ -51,11 +51,13 @@ mr_status mr_shard_look(mr_engine *engine, const char *stream, mr_shard_id id,
 
 /*
  * mr_put_offer(), which also tells whether every record of the batch has its place: then what is put
- * later comes after them, and if they are not stored after all, nothing later is (L6).
+ * later comes after them, and if they are not stored after all, nothing later is (L6). is_whole: all
+ * of them get their places, or none. BUSY: there was no room for it in wait_ms.
  */
 mr_status mr_put_place(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
-                       mr_put_result *results, void (*done)(void *context, mr_status status),
-                       void *context, bool *are_placed, mr_error *error);
+                       mr_put_result *results, bool is_whole, uint32_t wait_ms,
+                       void (*done)(void *context, mr_status status), void *context,
+                       bool *are_placed, mr_error *error);
 
 /*
  * One read that is made of many calls of mr_reader_next(), as GetRecords is, takes from the shard's

@@ -156,14 +156,15 @@ static bool has_key(const mr_put *put, const char *key)
            memcmp(put->partition_key.data, key, strlen(key)) == 0;
 }
 
-static void place_one(struct sim_service *service, const mr_put *put, mr_put_result *result)
+static void place_one(struct sim_service *service, const mr_put *put, mr_put_result *result,
+                      bool is_throttled)
 {
     mr_hash_key key =
         put->explicit_hash_key ? *put->explicit_hash_key : mr_hash_key_of(put->partition_key);
     const struct sim_shard *shard = shard_of(service, key);
 
     *result = (mr_put_result){.status = MR_THROTTLED, .sequence.shard = shard->id};
-    if (happens(service, service->throttled_percent) || has_key(put, service->throttled_key))
+    if (is_throttled)
         return;
     store(service, shard, put);
     *result = (mr_put_result){.sequence = {.shard = shard->id,
@@ -176,6 +177,16 @@ static bool has_poison(const struct sim_service *service, const struct mr_puts *
 {
     for (size_t i = 0; i < puts->count; i++)
         if (has_key(&puts->puts[i], service->poison))
+            return true;
+    return false;
+}
+
+/* One of them is. */
+static bool is_throttled(struct sim_service *service, const mr_put *puts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (happens(service, service->throttled_percent) ||
+            has_key(&puts[i], service->throttled_key))
             return true;
     return false;
 }
@@ -211,8 +222,16 @@ static bool place(struct sim_service *service, struct mr_call *call, const struc
                                 text_in(call->arena, "as told")};
         return false;
     }
+    if (puts->is_whole && is_throttled(service, puts->puts, puts->count)) {
+        call->refusal = (struct mr_refusal){MR_EXCEPTION_THROUGHPUT_EXCEEDED,
+                                            text_in(call->arena, "one of them is too much")};
+        return false;
+    }
     for (size_t i = 0; i < puts->count; i++) {
-        place_one(service, &puts->puts[order[i]], &puts->results[order[i]]);
+        const mr_put *put = &puts->puts[order[i]];
+        bool throttles = !puts->is_whole && is_throttled(service, put, 1);
+
+        place_one(service, put, &puts->results[order[i]], throttles);
         are_placed &= !puts->results[order[i]].status;
     }
     if (!happens(service, service->lost_percent))
