@@ -460,6 +460,34 @@ static void an_offer_is_refused_at_once_while_there_is_no_room(void **state)
     assert_int_equal(answers.count, count + 1);
 }
 
+static void a_whole_batch_is_refused_for_one_bad_record(void **state)
+{
+    struct stream_world *world = *state;
+    struct answers answers = {0};
+    struct call call = {&answers, {0}};
+    mr_put puts[3] = {put_of("a", "1"), put_of("", "2"), put_of("a", "3")};
+    mr_put_result results[3];
+    bool are_placed;
+
+    create(world, "s", 1);
+    assert_int_equal(
+        mr_put_place(world->engine, "s", puts, 3, results, true, 0, done, &call, &are_placed, NULL),
+        MR_INVALID);
+    assert_false(are_placed);
+    stream_world_work(world);
+    assert_int_equal(answers.count, 0);
+    puts[1] = put_of("b", "2");
+    assert_int_equal(
+        mr_put_place(world->engine, "s", puts, 3, results, true, 0, done, &call, &are_placed, NULL),
+        MR_OK);
+    assert_true(are_placed);
+    stream_world_work(world);
+    assert_int_equal(answers.count, 1);
+    assert_true(results[0].sequence.number < results[1].sequence.number &&
+                results[1].sequence.number < results[2].sequence.number);
+    assert_int_equal(results[2].sequence.number - results[0].sequence.number, 2);
+}
+
 static void a_batch_without_a_good_record_is_answered_at_once(void **state)
 {
     struct stream_world *world = *state;
@@ -523,6 +551,7 @@ int main(void)
         WORLD_TEST(a_byte_limit_counts_keys_and_gives_back_the_record),
         WORLD_TEST(an_answer_comes_once_durable_and_in_order),
         WORLD_TEST(an_offer_is_refused_at_once_while_there_is_no_room),
+        WORLD_TEST(a_whole_batch_is_refused_for_one_bad_record),
         WORLD_TEST(a_batch_without_a_good_record_is_answered_at_once),
         WORLD_TEST(a_failing_disk_is_answered_with_its_error),
     };
