@@ -30,19 +30,19 @@ static void meet(struct mr_pool_job *job)
 }
 
 /* Adds jobs that wait for each other to a pool of one thread, and does as a pool's user must: looks
- * when it is asked to, and as long as it is told to. */
-static void begin_all(struct mr_pool *pool, _Atomic uint32_t *look_word, struct meeting *meetings,
-                      uint32_t count)
+ * when it is asked to (seen: what it knows of the word, so that it misses nothing between two calls),
+ * and as long as it is told to. */
+static void begin_all(struct mr_pool *pool, _Atomic uint32_t *look_word, uint32_t *seen,
+                      struct meeting *meetings, uint32_t count)
 {
     _Atomic uint32_t *here = meetings->here;
-    uint32_t seen = atomic_load(look_word);
 
     for (uint32_t i = 0; i < count; i++)
         mr_pool_add(pool, &meetings[i].job);
     while (atomic_load(here) < count) {
-        bool again = atomic_load(look_word) != seen;
+        bool again = atomic_load(look_word) != *seen;
 
-        seen = atomic_load(look_word);
+        *seen = atomic_load(look_word);
         while (again)
             again = mr_pool_look(pool);
         sched_yield();
@@ -56,16 +56,17 @@ static void jobs_that_wait_for_each_other_all_begin(void **state)
 
     for (int round = 0; round < ROUNDS; round++) {
         _Atomic uint32_t look_word = 0, first = 0, here = 0;
+        uint32_t seen = 0;
         struct mr_pool *pool = mr_pool_new(1, JOBS, &look_word);
         struct meeting alone = {{.run = meet}, &first, 1}, meetings[JOBS];
 
         for (int i = 0; i < JOBS; i++)
             meetings[i] = (struct meeting){{.run = meet}, &here, JOBS};
         /* Most often the thread is idle again by now. */
-        begin_all(pool, &look_word, &alone, 1);
+        begin_all(pool, &look_word, &seen, &alone, 1);
         for (int i = 0; i < 20; i++)
             sched_yield();
-        begin_all(pool, &look_word, meetings, JOBS);
+        begin_all(pool, &look_word, &seen, meetings, JOBS);
         mr_pool_free(pool);
     }
 }
