@@ -40,7 +40,7 @@ for source in "$work"/*.c; do
     # shellcheck disable=SC2086 # flags are a list
     try "example $name compiles" ${CC:-cc} -std=c11 -Wall -Wextra -Wpedantic -Werror ${TEST_CFLAGS:-} \
         -Icore -Iproducer -Iconsumer -o "$work/$name" "$source" "${archives[@]}" \
-        -lzstd -lxxhash -pthread
+        -lzstd -lxxhash -lcrypto -pthread
     mkdir "$work/$name.run"
     try "example $name runs" env -C "$work/$name.run" "$work/$name"
     try "example $name runs again" env -C "$work/$name.run" "$work/$name"
