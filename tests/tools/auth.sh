@@ -4,10 +4,9 @@
 set -uo pipefail
 # shellcheck source=tests/support/cases.sh
 . tests/support/cases.sh
+# shellcheck source=tests/support/serving.sh
+. tests/support/serving.sh
 
-server='' port=''
-trap '[ -z "$server" ] || kill -9 "$server" 2> /dev/null; rm -rf "$work"' EXIT
-mkfifo "$work/said"
 users=$work/users.json
 secret=wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY
 
@@ -62,11 +61,7 @@ check "a file that is wrong is told with its line" refuses 1 'line 2' "$work/bad
 # ---- who comes in ----------------------------------------------------------------------
 
 chmod 600 "$users"
-"$MILLRACE" serve --port 0 --json --state-delay 0 --auth "$users" \
-    > "$work/said" 2> "$work/err.serve" &
-server=$!
-read -r port < "$work/said"
-port=$(member port <<< "$port")
+start --state-delay 0 --auth "$users"
 
 as "${root[@]}" CreateStream '{"StreamName":"test-1","ShardCount":1}'
 check "one who may do all makes a stream" [ "$(cat "$work/status")" = 200 ]
@@ -88,13 +83,6 @@ check "anybody may ask for its health" \
 
 # ---- SIGHUP ----------------------------------------------------------------------------
 
-# said_times N TEXT: the server has said it so often
-said_times() {
-    while [ "$(grep -cF -- "$2" "$work/err.serve")" -lt "$1" ] && kill -0 "$server"; do
-        read -rt 0.02 <> <(:) || :
-    done
-}
-
 # health: asked over the connection that is open
 health() {
     local line found=1
@@ -110,18 +98,17 @@ exec 3<> "/dev/tcp/127.0.0.1/$port"
 check "a connection is open" health
 write_users '"kinesis:Describe*"'
 kill -HUP "$server"
-said_times 1 'users read again'
+has_said 1 'users read again'
 check "after SIGHUP the connection is still open" health
 check "... what is in the file counts" \
     answers 400 'because no identity-based policy allows' "${alice[@]}" PutRecord "$record"
 check "... and what was not allowed before is" answers 200 test-1 "${alice[@]}" DescribeStream "$one"
 echo 'nonsense' > "$users"
 kill -HUP "$server"
-said_times 1 'users stay as they were'
+has_said 1 'users stay as they were'
 check "a file that is wrong changes nothing" answers 200 test-1 "${alice[@]}" DescribeStream "$one"
 
-kill -TERM "$server" && wait "$server"
-server=''
+stop
 no_secret() {
     ! grep -qF -- "$secret" "$work/err.serve"
 }

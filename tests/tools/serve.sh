@@ -4,22 +4,9 @@
 set -uo pipefail
 # shellcheck source=tests/support/cases.sh
 . tests/support/cases.sh
-
-server='' port=''
-trap '[ -z "$server" ] || kill -9 "$server" 2> /dev/null; rm -rf "$work"' EXIT
-mkfifo "$work/said" "$work/stream"
-
-# start ARGUMENT...: a server on a free port
-start() {
-    "$MILLRACE" serve --port 0 --json "$@" > "$work/said" 2> "$work/err.serve" &
-    server=$!
-    read -r port < "$work/said"
-    port=$(member port <<< "$port")
-}
-
-stop() {
-    kill -TERM "$server" && wait "$server"
-}
+# shellcheck source=tests/support/serving.sh
+. tests/support/serving.sh
+mkfifo "$work/stream"
 
 # say WHAT BODY CURL-ARGUMENT...: asks as a client does; the status to $work/status, the answer to
 # $work/out
@@ -215,10 +202,10 @@ check "a port is a number below 65536" ends 2 millrace serve --port 65536
 
 start --state-delay 0
 check "a stream with limits" answers 200 '' CreateStream '{"StreamName":"l","ShardCount":1}'
-head -c 800000 /dev/zero | base64 -w 0 > "$work/zeros"
+head -c 1000000 /dev/zero | base64 -w 0 > "$work/zeros"
 { printf '{"StreamName":"l","PartitionKey":"k","Data":"' && cat "$work/zeros" && printf '"}'; } > "$work/big"
-check "800 kB in a second" answers 200 SequenceNumber PutRecord "@$work/big"
-check "but not 1.6 MB" answers 400 \
+check "1 MB in a second" answers 200 SequenceNumber PutRecord "@$work/big"
+check "but not 2 MB" answers 400 \
     'ProvisionedThroughputExceededException' PutRecord "@$work/big"
 check "stops again" stop
 

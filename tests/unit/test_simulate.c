@@ -79,6 +79,20 @@ static void agrees(const struct mr_grid *grid, const struct mr_simulation *simul
     mr_free(plain);
 }
 
+/* Simulates the events, and compares each shard with what it alone would do. */
+static void simulate(const struct mr_grid *grid, const struct mr_limits *limits,
+                     const struct event *events, size_t count)
+{
+    struct mr_simulation *simulation = mr_simulation_new(grid, limits);
+
+    for (size_t i = 0; i < count; i++)
+        mr_simulation_add(simulation, events[i].time_ns, mr_grid_cell(grid, events[i].key),
+                          events[i].bytes);
+    mr_simulation_end(simulation);
+    agrees(grid, simulation, limits, events, count);
+    mr_simulation_free(simulation);
+}
+
 /* Bursts, silences and hot keys, near the limits and far from them. */
 static size_t make(struct mr_random *random, struct event *events, size_t count)
 {
@@ -114,18 +128,11 @@ static void refuses_what_each_shard_alone_would(void **state)
         struct mr_limits limits = {
             .write_bytes_per_s = (uint32_t)(200 + mr_random_below(&random, 4000)),
             .write_records_per_s = (uint32_t)(5 + mr_random_below(&random, 60))};
-        struct mr_simulation *simulation;
         struct mr_grid grid;
 
         make(&random, events, COUNT);
         mr_grid_init(&grid, starts, round % 2 ? 3 : 0);
-        simulation = mr_simulation_new(&grid, &limits);
-        for (size_t i = 0; i < COUNT; i++)
-            mr_simulation_add(simulation, events[i].time_ns, mr_grid_cell(&grid, events[i].key),
-                              events[i].bytes);
-        mr_simulation_end(simulation);
-        agrees(&grid, simulation, &limits, events, COUNT);
-        mr_simulation_free(simulation);
+        simulate(&grid, &limits, events, COUNT);
         mr_grid_fini(&grid);
     }
 }
@@ -179,14 +186,8 @@ static void follows_whatever_can_matter(void **state)
                                    .write_bytes_per_s = most * (by_bytes ? 90 : 1000)};
         uint64_t shard_count = 1 + mr_random_below(&random, 3);
         size_t count = make_tight(&random, &limits, shard_count, events, ROOM);
-        struct mr_simulation *simulation = mr_simulation_new(&grid, &limits);
 
-        for (size_t i = 0; i < count; i++)
-            mr_simulation_add(simulation, events[i].time_ns, mr_grid_cell(&grid, events[i].key),
-                              events[i].bytes);
-        mr_simulation_end(simulation);
-        agrees(&grid, simulation, &limits, events, count);
-        mr_simulation_free(simulation);
+        simulate(&grid, &limits, events, count);
     }
     mr_grid_fini(&grid);
 }
@@ -198,23 +199,18 @@ static void follows_a_crowded_second(void **state)
     struct event *events = mr_alloc(COUNT * sizeof *events);
     struct mr_limits limits = MR_LIMITS_KINESIS;
     struct mr_random random = seed_random();
-    struct mr_simulation *simulation;
     struct mr_grid grid;
     uint64_t time_ns = 0;
 
     (void)state;
     mr_grid_init(&grid, NULL, 0);
-    simulation = mr_simulation_new(&grid, &limits);
     for (size_t i = 0; i < COUNT; i++) {
         time_ns += i < 5000 ? 200000 : i < COUNT - 5000 ? 1000 : 200000;
         events[i] = (struct event){time_ns,
                                    {mr_random_next(&random), mr_random_next(&random)},
                                    (uint32_t)mr_random_below(&random, 1500)};
-        mr_simulation_add(simulation, time_ns, mr_grid_cell(&grid, events[i].key), events[i].bytes);
     }
-    mr_simulation_end(simulation);
-    agrees(&grid, simulation, &limits, events, COUNT);
-    mr_simulation_free(simulation);
+    simulate(&grid, &limits, events, COUNT);
     mr_grid_fini(&grid);
     mr_free(events);
 }
