@@ -24,10 +24,12 @@ void mr_hash_keys_of(const mr_bytes *keys, size_t stride_bytes, size_t count, mr
 
 /* How many keys go side by side. */
 typedef enum mr_md5_lanes {
-    MR_MD5_LANES_BEST = 0, /* what the processor has; how a process starts */
-    MR_MD5_LANES_1 = 1,
-    MR_MD5_LANES_4 = 4,   /* 128-bit vectors: SSE2, NEON */
-    MR_MD5_LANES_16 = 16, /* AVX2: two interleaved chains of 8 */
+    MR_MD5_LANES_BEST, /* what the processor has; how a process starts */
+    MR_MD5_LANES_1,
+    MR_MD5_LANES_4,       /* 128-bit vectors: SSE2, NEON */
+    MR_MD5_LANES_16,      /* AVX2: two interleaved chains of 8 */
+    MR_MD5_LANES_16_WIDE, /* the same with what AVX-512 adds */
+    MR_MD5_LANES_COUNT
 } mr_md5_lanes;
 
 /* For tests and benches: false and no change where the processor cannot. Process-wide. */

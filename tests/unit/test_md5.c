@@ -12,7 +12,8 @@
 
 #define SIZE_MAX_TRIED 256
 
-static const mr_md5_lanes all_lanes[] = {MR_MD5_LANES_1, MR_MD5_LANES_4, MR_MD5_LANES_16};
+static const mr_md5_lanes all_lanes[] = {MR_MD5_LANES_1, MR_MD5_LANES_4, MR_MD5_LANES_16,
+                                         MR_MD5_LANES_16_WIDE};
 #define LANES_COUNT (sizeof all_lanes / sizeof all_lanes[0])
 
 static void fill(struct mr_random *random, uint8_t *bytes, size_t size)
@@ -140,6 +141,7 @@ static void check_lanes(mr_md5_lanes lanes)
         skip();
     assert_int_equal(mr_md5_used(), lanes);
     for (int round = 0; round < 5; round++) {
+        check_groups(&random, 32);                 /* all in one register */
         check_groups(&random, 56);                 /* all in lanes */
         check_groups(&random, 70);                 /* some too long for a lane */
         check_groups(&random, SIZE_MAX_TRIED + 1); /* most of them */
@@ -167,6 +169,12 @@ static void hashes_keys_in_16_lanes_as_openssl_does(void **state)
     check_lanes(MR_MD5_LANES_16);
 }
 
+static void hashes_keys_in_16_wide_lanes_as_openssl_does(void **state)
+{
+    (void)state;
+    check_lanes(MR_MD5_LANES_16_WIDE);
+}
+
 static void every_size_fits_every_lane(void **state)
 {
     (void)state;
@@ -191,11 +199,13 @@ static void every_size_fits_every_lane(void **state)
 
 static void chooses_the_most_lanes_there_are(void **state)
 {
-    mr_md5_lanes best = mr_md5_use(MR_MD5_LANES_16) ? MR_MD5_LANES_16 : MR_MD5_LANES_4;
+    mr_md5_lanes best = mr_md5_use(MR_MD5_LANES_16_WIDE) ? MR_MD5_LANES_16_WIDE
+                        : mr_md5_use(MR_MD5_LANES_16)    ? MR_MD5_LANES_16
+                                                         : MR_MD5_LANES_4;
 
     (void)state;
     assert_true(mr_md5_use(MR_MD5_LANES_1));
-    assert_false(mr_md5_use((mr_md5_lanes)3));
+    assert_false(mr_md5_use(MR_MD5_LANES_COUNT));
     assert_int_equal(mr_md5_used(), MR_MD5_LANES_1);
     assert_true(mr_md5_use(MR_MD5_LANES_BEST));
     assert_int_equal(mr_md5_used(), best);
@@ -209,6 +219,7 @@ int main(void)
         cmocka_unit_test(hashes_keys_one_by_one_as_openssl_does),
         cmocka_unit_test(hashes_keys_in_4_lanes_as_openssl_does),
         cmocka_unit_test(hashes_keys_in_16_lanes_as_openssl_does),
+        cmocka_unit_test(hashes_keys_in_16_wide_lanes_as_openssl_does),
         cmocka_unit_test(every_size_fits_every_lane),
         cmocka_unit_test(chooses_the_most_lanes_there_are),
     };
