@@ -112,49 +112,59 @@ static inline bool take_text(const uint8_t **at, const uint8_t *end, const char 
 }
 #define TAKE(text) take_text(&at, end, text, sizeof text - 1)
 
-/* Characters that mean themselves. */
-static inline bool take_plain(const uint8_t **at, const uint8_t *end, mr_bytes *text)
+#define BLOCK_BYTES 64
+#define PART_BYTES 16
+
+/* Bit i: byte i of a part does not mean itself. */
+#ifdef __SSE2__
+static inline uint64_t find_special_in_part(const uint8_t *part)
 {
-    *text = (mr_bytes){*at, mr_json_plain_bytes((mr_bytes){*at, (size_t)(end - *at)})};
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)part);
+    __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+    __m128i slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+    __m128i odd = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)); /* and what is not ASCII */
+
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(odd, _mm_or_si128(quote, slash)));
+}
+#else
+static inline uint64_t find_special_in_part(const uint8_t *part)
+{
+    uint64_t found = 0;
+
+    for (unsigned i = 0; i < PART_BYTES; i++)
+        found |= (uint64_t)(part[i] == '"' || part[i] == '\\' || part[i] < 0x20 || part[i] >= 0x80)
+                 << i;
+    return found;
+}
+#endif
+
+/* The same of a block. */
+static inline uint64_t find_special(const uint8_t *block)
+{
+    return find_special_in_part(block) | find_special_in_part(block + PART_BYTES) << PART_BYTES |
+           find_special_in_part(block + 2 * PART_BYTES) << 2 * PART_BYTES |
+           find_special_in_part(block + 3 * PART_BYTES) << 3 * PART_BYTES;
+}
+
+/* Characters that mean themselves: found in the first bytes, or by looking on. */
+static inline bool take_plain(const uint8_t **at, const uint8_t *end, uint64_t found,
+                              mr_bytes *text)
+{
+    *text = (mr_bytes){*at, found ? (size_t)__builtin_ctzll(found)
+                                  : mr_json_plain_bytes((mr_bytes){*at, (size_t)(end - *at)})};
     *at += text->size;
     return *at < end;
+}
+
+/* Keys mostly end in the first part, and data in the first block: so long a loop would guess. */
+static inline bool take_key(const uint8_t **at, const uint8_t *end, mr_bytes *key)
+{
+    return take_plain(at, end, end - *at >= PART_BYTES ? find_special_in_part(*at) : 0, key);
 }
 
 /* What the letter behind a backslash means; 0: this is not the place to know. */
 static const uint8_t meanings[256] = {
     ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['n'] = '\n', ['t'] = '\t', ['r'] = '\r'};
-
-#define BLOCK_BYTES 64
-
-/* Bit i: byte i of a block does not mean itself. */
-#ifdef __SSE2__
-static inline uint64_t find_special(const uint8_t *block)
-{
-    uint64_t found = 0;
-
-    for (unsigned i = 0; i < BLOCK_BYTES; i += 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(block + i));
-        __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
-        __m128i slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
-        __m128i odd = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)); /* and what is not ASCII */
-        int mask = _mm_movemask_epi8(_mm_or_si128(odd, _mm_or_si128(quote, slash)));
-
-        found |= (uint64_t)(unsigned)mask << i;
-    }
-    return found;
-}
-#else
-static inline uint64_t find_special(const uint8_t *block)
-{
-    uint64_t found = 0;
-
-    for (unsigned i = 0; i < BLOCK_BYTES; i++)
-        found |=
-            (uint64_t)(block[i] == '"' || block[i] == '\\' || block[i] < 0x20 || block[i] >= 0x80)
-            << i;
-    return found;
-}
-#endif
 
 /*
  * The escaped characters of a block, and what is before them; *at ends behind the last. The work of one
@@ -201,7 +211,7 @@ static bool take_data(const uint8_t **at, const uint8_t *end, struct mr_line_rea
     bool is_end = false;
     uint8_t *start, *out;
 
-    if (!take_plain(at, end, data))
+    if (!take_plain(at, end, end - from >= BLOCK_BYTES ? find_special(from) : 0, data))
         return false;
     if (**at == '"')
         return true;
@@ -270,7 +280,7 @@ size_t mr_recording_take(struct mr_event *event, struct mr_line_reader *reader, 
 {
     const uint8_t *start = text.data, *at = start, *end = at + text.size;
     bool is_own = TAKE("{\"time\":\"") && take_time(&at, end, reader, &event->time_ms) &&
-                  TAKE("\",\"key\":\"") && take_plain(&at, end, &event->key) &&
+                  TAKE("\",\"key\":\"") && take_key(&at, end, &event->key) &&
                   TAKE("\",\"data\":\"") && take_data(&at, end, reader, &event->data) &&
                   TAKE("\"}\n");
 
