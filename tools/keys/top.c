@@ -1,5 +1,6 @@
 #include "keys/top.h"
 
+#include "base/check.h"
 #include "base/memory.h"
 #include "base/u128.h"
 
@@ -10,7 +11,9 @@ void mr_top_init(struct mr_top *top, size_t capacity)
 {
     size_t slot_count = 4;
 
-    while (slot_count < 4 * capacity)
+    mr_check(capacity < UINT16_MAX);
+    while (slot_count <
+           8 * capacity) /* so that a key without a counter mostly finds its slot free */
         slot_count *= 2;
     *top = (struct mr_top){.capacity = capacity, .slot_mask = slot_count - 1};
     top->keys = mr_alloc_zero(capacity, sizeof *top->keys);
@@ -79,9 +82,9 @@ static struct mr_top_place lightest(struct mr_top *top)
 
 /* ---- by id ---------------------------------------------------------------------------------- */
 
-static uint32_t tag_of(mr_hash_key id)
+static uint16_t tag_of(mr_hash_key id)
 {
-    return (uint32_t)(id.lo >> 32);
+    return (uint16_t)(id.lo >> 48);
 }
 
 static size_t home_of(const struct mr_top *top, mr_hash_key id)
@@ -132,16 +135,15 @@ static void name(struct mr_top_key *key, mr_hash_key id, mr_bytes text)
     key->in_second = key->peak = 0;
 }
 
-static void count(struct mr_top_key *key, uint64_t weight, uint64_t second)
+/* Without a branch: whether the second is another cannot be foreseen. */
+static inline void count(struct mr_top_key *key, uint64_t weight, uint64_t second)
 {
+    uint64_t in_second = (key->second == second ? key->in_second : 0) + weight;
+
     key->weight += weight;
-    if (key->second != second) {
-        key->second = second;
-        key->in_second = 0;
-    }
-    key->in_second += weight;
-    if (key->in_second > key->peak)
-        key->peak = key->in_second;
+    key->second = second;
+    key->in_second = in_second;
+    key->peak = in_second > key->peak ? in_second : key->peak;
 }
 
 /* A key without a counter, whose cell reaches the smallest one, takes that over. */
@@ -156,7 +158,7 @@ static void take_over(struct mr_top *top, mr_hash_key id, mr_bytes text, uint64_
     name(&top->keys[index], id, text);
     top->keys[index].weight = top->keys[index].error = error;
     count(&top->keys[index], weight, second);
-    top->slots[slot_of(top, id)] = (struct mr_top_slot){index + 1, tag_of(id)};
+    top->slots[slot_of(top, id)] = (struct mr_top_slot){(uint16_t)(index + 1), tag_of(id)};
     sink(top);
 }
 
@@ -168,7 +170,7 @@ static void begin(struct mr_top *top, mr_hash_key id, mr_bytes text, uint64_t we
     name(&top->keys[index], id, text);
     count(&top->keys[index], weight, second);
     rise(top, index, (struct mr_top_place){top->keys[index].weight, index});
-    top->slots[slot_of(top, id)] = (struct mr_top_slot){index + 1, tag_of(id)};
+    top->slots[slot_of(top, id)] = (struct mr_top_slot){(uint16_t)(index + 1), tag_of(id)};
 }
 
 static inline void add(struct mr_top *top, mr_hash_key id, mr_bytes text, uint64_t weight,
@@ -195,10 +197,25 @@ void mr_top_add(struct mr_top *top, mr_hash_key id, mr_bytes text, uint64_t weig
     add(top, id, text, weight, second);
 }
 
-/*
- * Whether a key has a counter cannot be foreseen, so nothing branches on it: the batch is parted first.
- * A key that is not in its home slot goes the long way, too.
- */
+/* Those that have no counter, or not in their home slot. */
+static void add_others(struct mr_top *top, const struct mr_top_batch *batch,
+                       const uint32_t *weights, const uint32_t *others, size_t other_count)
+{
+    for (size_t o = 0; o < other_count; o++) {
+        size_t i = others[o];
+        uint64_t *cell = cell_of(top, batch->ids[i]);
+
+        if (top->count == top->capacity && !top->slots[home_of(top, batch->ids[i])].key &&
+            *cell + weights[i] < top->heap[0].weight) { /* nearly always */
+            *cell += weights[i];
+            top->sum += weights[i];
+        } else {
+            add(top, batch->ids[i], batch->texts[i], weights[i], batch->seconds[i]);
+        }
+    }
+}
+
+/* Whether a key has a counter cannot be foreseen, so nothing branches on it: the batch is parted. */
 void mr_top_add_batch(struct mr_top *top, const struct mr_top_batch *batch, const uint32_t *weights)
 {
     uint32_t known[MR_TOP_BATCH], counters[MR_TOP_BATCH], others[MR_TOP_BATCH];
@@ -211,7 +228,7 @@ void mr_top_add_batch(struct mr_top *top, const struct mr_top_batch *batch, cons
 
         __builtin_prefetch(cell_of(top, id));
         known[known_count] = others[other_count] = (uint32_t)i;
-        counters[known_count] = slot.key - 1;
+        counters[known_count] = slot.key - 1u;
         known_count += is_known;
         other_count += !is_known;
     }
@@ -219,18 +236,14 @@ void mr_top_add_batch(struct mr_top *top, const struct mr_top_batch *batch, cons
         struct mr_top_key *key = &top->keys[counters[k]];
         size_t i = known[k];
 
-        if (!mr_hash_key_equal(key->id, batch->ids[i])) { /* 2^-32 of the time: hardly ever */
+        if (!mr_hash_key_equal(key->id, batch->ids[i])) { /* 2^-16 of the time: hardly ever */
             others[other_count++] = (uint32_t)i;
             continue;
         }
         top->sum += weights[i];
         count(key, weights[i], batch->seconds[i]);
     }
-    for (size_t o = 0; o < other_count; o++) {
-        size_t i = others[o];
-
-        add(top, batch->ids[i], batch->texts[i], weights[i], batch->seconds[i]);
-    }
+    add_others(top, batch, weights, others, other_count);
 }
 
 /* ---- asking --------------------------------------------------------------------------------- */

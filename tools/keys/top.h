@@ -33,7 +33,7 @@ struct mr_top_place {
 
 /* A key by its id; key + 1, 0 is free. */
 struct mr_top_slot {
-    uint32_t key, tag;
+    uint16_t key, tag;
 };
 
 struct mr_top {
