@@ -54,24 +54,34 @@ static inline void mr_throttled_add(struct mr_throttled *throttled, bool is_refu
     throttled->bytes += is_refused ? bytes : 0;
 }
 
+/* Which of the two can be short: what cannot be is kept up to date, but not asked. */
+struct mr_bucket_asks {
+    bool records, bytes;
+};
+
 /* record_ns, bytes_ns: how long a record's worth of each takes to come in. Without branches: what is
  * refused cannot be foreseen. */
-static inline void mr_limiter_take(struct mr_limiter *limiter, const struct mr_limits *limits,
-                                   uint64_t now_ns, uint32_t bytes, uint64_t record_ns,
-                                   uint64_t bytes_ns)
+static inline void mr_bucket_take(struct mr_limiter *limiter, struct mr_bucket_asks asks,
+                                  uint64_t now_ns, uint32_t bytes, uint64_t record_ns,
+                                  uint64_t bytes_ns)
 {
     uint64_t records_at_ns = limiter->records_full_at_ns, bytes_at_ns = limiter->bytes_full_at_ns;
-    bool gives = (int)mr_bucket_gives(records_at_ns, now_ns, record_ns) &
-                 (int)mr_bucket_gives(bytes_at_ns, now_ns, bytes_ns);
-    bool fits = (limiter->window_record_count < limits->write_records_per_s) &
-                ((limiter->window_bytes == 0) |
-                 ((uint64_t)limiter->window_bytes + bytes <= limits->write_bytes_per_s));
+    bool gives = (int)(!asks.records || mr_bucket_gives(records_at_ns, now_ns, record_ns)) &
+                 (int)(!asks.bytes || mr_bucket_gives(bytes_at_ns, now_ns, bytes_ns));
     uint64_t records_next_ns = mr_bucket_without(records_at_ns, now_ns, record_ns);
     uint64_t bytes_next_ns = mr_bucket_without(bytes_at_ns, now_ns, bytes_ns);
 
     limiter->records_full_at_ns = gives ? records_next_ns : records_at_ns;
     limiter->bytes_full_at_ns = gives ? bytes_next_ns : bytes_at_ns;
     mr_throttled_add(&limiter->throttled[MR_MODEL_BUCKET], !gives, bytes);
+}
+
+static inline void mr_window_take(struct mr_limiter *limiter, const struct mr_limits *limits,
+                                  uint32_t bytes)
+{
+    bool fits = (limiter->window_record_count < limits->write_records_per_s) &
+                ((limiter->window_bytes == 0) |
+                 ((uint64_t)limiter->window_bytes + bytes <= limits->write_bytes_per_s));
 
     limiter->window_record_count += fits;
     limiter->window_bytes += fits ? bytes : 0;

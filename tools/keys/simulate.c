@@ -93,6 +93,12 @@ void mr_simulation_free(struct mr_simulation *simulation)
 
 /* ---- following shards record by record ------------------------------------------------------ */
 
+/* Until a bucket is full, from a moment on. */
+static uint64_t left_ns(uint64_t full_at_ns, uint64_t now_ns)
+{
+    return full_at_ns > now_ns ? full_at_ns - now_ns : 0;
+}
+
 /* Once a record, and only if one of its shards is followed. */
 static void find_worth(const struct mr_simulation *simulation, struct held *held)
 {
@@ -101,11 +107,68 @@ static void find_worth(const struct mr_simulation *simulation, struct held *held
             mr_bucket_rate_ns(simulation->byte_rate, held->bytes[held->worth_count]);
 }
 
-static inline void take(struct mr_simulation *simulation, struct mr_limiter *limiter,
-                        const struct held *held, size_t place)
+/* A shard's records in order: those of held at the places picked. */
+struct walk {
+    const struct mr_simulation *simulation;
+    const struct held *held;
+    const uint32_t *picked;
+    size_t count;
+    uint64_t bytes;
+};
+
+static inline void take_buckets(const struct walk *walk, struct mr_limiter *limiter,
+                                struct mr_bucket_asks asks)
 {
-    mr_limiter_take(limiter, &simulation->limits, held->second * SECOND_NS + held->at_ns[place],
-                    held->bytes[place], simulation->record_ns, held->worth_ns[place]);
+    const struct held *held = walk->held;
+    const uint64_t start_ns = held->second * SECOND_NS, record_ns = walk->simulation->record_ns;
+
+    for (size_t i = 0; i < walk->count; i++) {
+        size_t place = walk->picked[i];
+
+        mr_bucket_take(limiter, asks, start_ns + held->at_ns[place], held->bytes[place], record_ns,
+                       held->worth_ns[place]);
+    }
+}
+
+/* Most shards are short of records or of bytes, not of both: each has a loop of its own. */
+static void walk_buckets(const struct walk *walk, struct mr_limiter *limiter)
+{
+    const struct mr_limits *limits = &walk->simulation->limits;
+    uint64_t start_ns = walk->held->second * SECOND_NS;
+    bool asks_records =
+        left_ns(limiter->records_full_at_ns, start_ns) + walk->count * walk->simulation->record_ns >
+        SECOND_NS;
+    bool asks_bytes = left_ns(limiter->bytes_full_at_ns, start_ns) +
+                          mr_bucket_worth_ns(limits->write_bytes_per_s, walk->bytes) >
+                      SECOND_NS;
+
+    if (asks_records && asks_bytes)
+        take_buckets(walk, limiter, (struct mr_bucket_asks){true, true});
+    else if (asks_records)
+        take_buckets(walk, limiter, (struct mr_bucket_asks){true, false});
+    else
+        take_buckets(walk, limiter, (struct mr_bucket_asks){false, true});
+}
+
+/* Where bytes cannot be short the first records fit and the others do not. */
+static void walk_window(const struct walk *walk, struct mr_limiter *limiter)
+{
+    const struct mr_limits *limits = &walk->simulation->limits;
+    const uint32_t *bytes = walk->held->bytes;
+    uint64_t room = limits->write_records_per_s - limiter->window_record_count, fitting_bytes = 0;
+    size_t fitting = walk->count < room ? walk->count : (size_t)room;
+
+    if (limiter->window_bytes + walk->bytes > limits->write_bytes_per_s) {
+        for (size_t i = 0; i < walk->count; i++)
+            mr_window_take(limiter, limits, bytes[walk->picked[i]]);
+        return;
+    }
+    for (size_t i = 0; i < fitting; i++)
+        fitting_bytes += bytes[walk->picked[i]];
+    limiter->window_record_count += (uint32_t)fitting;
+    limiter->window_bytes += (uint32_t)fitting_bytes;
+    limiter->throttled[MR_MODEL_WINDOW].record_count += walk->count - fitting;
+    limiter->throttled[MR_MODEL_WINDOW].bytes += walk->bytes - fitting_bytes;
 }
 
 /* One shard's records. */
@@ -118,15 +181,17 @@ static void walk_shard(struct mr_simulation *simulation, size_t index, uint32_t 
     struct mr_limiter *own = &simulation->divisions[index].limiters[number];
     struct mr_limiter limiter = *own; /* stays in registers */
     uint32_t *picked = simulation->picked;
-    size_t count = 0;
+    struct walk walk = {.simulation = simulation, .held = held, .picked = picked};
 
     find_worth(simulation, held);
     for (size_t i = 0; i < held->count; i++) { /* without a branch: it could not be foreseen */
-        picked[count] = (uint32_t)i;
-        count += (uint16_t)(held->cells[i] - first) < width;
+        picked[walk.count] = (uint32_t)i;
+        walk.count += (uint16_t)(held->cells[i] - first) < width;
     }
-    for (size_t i = 0; i < count; i++)
-        take(simulation, &limiter, held, picked[i]);
+    for (size_t i = 0; i < walk.count; i++)
+        walk.bytes += held->bytes[picked[i]];
+    walk_buckets(&walk, &limiter);
+    walk_window(&walk, &limiter);
     *own = limiter;
 }
 
@@ -146,8 +211,12 @@ static void walk_division(struct mr_simulation *simulation, size_t index)
     for (size_t i = 0; i < held->count; i++) {
         uint16_t number = shard_of[held->cells[i]];
 
-        if (division->shards[number].is_followed)
-            take(simulation, &division->limiters[number], held, i);
+        if (division->shards[number].is_followed) {
+            mr_bucket_take(&division->limiters[number], (struct mr_bucket_asks){true, true},
+                           held->second * SECOND_NS + held->at_ns[i], held->bytes[i],
+                           simulation->record_ns, held->worth_ns[i]);
+            mr_window_take(&division->limiters[number], &simulation->limits, held->bytes[i]);
+        }
     }
 }
 
@@ -165,18 +234,11 @@ static void follow(struct mr_simulation *simulation, size_t index, uint32_t numb
     mr_limiter_next_window(limiter);
 }
 
-/* From the start of this second. */
-static uint64_t until_full_ns(const struct mr_simulation *simulation, uint64_t full_at_ns)
-{
-    uint64_t start_ns = simulation->second * SECOND_NS;
-
-    return full_at_ns > start_ns ? full_at_ns - start_ns : 0;
-}
-
 /* Drops the followed shards that come through this second whatever the order of its records, and
  * so forget what was before it. */
 static void unfollow(struct mr_simulation *simulation, struct division *division)
 {
+    uint64_t start_ns = simulation->second * SECOND_NS;
     size_t kept = 0;
 
     for (size_t i = 0; i < division->followed_count; i++) {
@@ -186,11 +248,10 @@ static void unfollow(struct mr_simulation *simulation, struct division *division
         uint64_t bytes_ns = mr_bucket_worth_ns(simulation->limits.write_bytes_per_s, shard->bytes);
 
         shard->is_followed =
-            until_full_ns(simulation, limiter->records_full_at_ns) +
+            left_ns(limiter->records_full_at_ns, start_ns) +
                     (has_some ? shard->record_count * simulation->record_ns : 0) >
                 SECOND_NS ||
-            until_full_ns(simulation, limiter->bytes_full_at_ns) + (has_some ? bytes_ns : 0) >
-                SECOND_NS;
+            left_ns(limiter->bytes_full_at_ns, start_ns) + (has_some ? bytes_ns : 0) > SECOND_NS;
         if (shard->is_followed)
             division->followed[kept++] = division->followed[i];
     }
@@ -280,7 +341,7 @@ static inline float busy_of(const struct mr_simulation *simulation, struct mr_lo
 }
 
 /* A shard got so much in this second. */
-static inline void visit(struct mr_simulation *simulation, size_t index, uint32_t number,
+__attribute__((always_inline)) static inline void visit(struct mr_simulation *simulation, size_t index, uint32_t number,
                          struct mr_load now)
 {
     struct division *division = &simulation->divisions[index];
