@@ -253,6 +253,13 @@ static bool take_second(const uint8_t *text, int64_t *ms)
     return !(((word + room) | word) & UINT64_C(0x8080808080808080));
 }
 
+static inline bool is_same_minute(const struct mr_line_reader *reader, const uint8_t *text)
+{
+    const uint8_t *minute = (const uint8_t *)reader->minute;
+
+    return mr_load64(text) == mr_load64(minute) && mr_load64(text + 8) == mr_load64(minute + 8);
+}
+
 /* "2001-01-01T00:47:12.345Z"; the minute is that of the line before, mostly. */
 static bool take_time(const uint8_t **at, const uint8_t *end, struct mr_line_reader *reader,
                       int64_t *time_ms)
@@ -265,7 +272,7 @@ static bool take_time(const uint8_t **at, const uint8_t *end, struct mr_line_rea
     *at += MR_EVENT_TIME_CHARS;
     if (!take_second(text + MR_MINUTE_CHARS, &ms))
         return false;
-    if (memcmp(text, reader->minute, MR_MINUTE_CHARS) != 0) {
+    if (!is_same_minute(reader, text)) {
         if (text[10] != 'T' ||
             !mr_event_time_parse((mr_bytes){text, MR_EVENT_TIME_CHARS}, time_ms) || *time_ms < 0)
             return false;

@@ -204,8 +204,7 @@ static void add_places(struct mr_analysis *analysis, struct mr_scheme_analysis *
     }
     for (size_t i = 0; i < count; i++)
         cells[i] = mr_grid_cell(&analysis->grid, places[i]);
-    for (size_t i = 0; i < count; i++)
-        mr_simulation_add(own->simulation, batch->times_ns[i], cells[i], batch->bytes[i]);
+    mr_simulation_add_batch(own->simulation, count, batch->times_ns, cells, batch->bytes);
     for (size_t i = 0; own->order && i < count; i++)
         mr_order_add(own->order, &analysis->grid,
                      XXH3_64bits(batch->keys[i].data, batch->base_bytes[i]), cells[i]);

@@ -61,9 +61,9 @@ struct mr_bucket_asks {
 
 /* record_ns, bytes_ns: how long a record's worth of each takes to come in. Without branches: what is
  * refused cannot be foreseen. */
-static inline void mr_bucket_take(struct mr_limiter *limiter, struct mr_bucket_asks asks,
-                                  uint64_t now_ns, uint32_t bytes, uint64_t record_ns,
-                                  uint64_t bytes_ns)
+static inline void mr_limiter_ask_bucket(struct mr_limiter *limiter, struct mr_bucket_asks asks,
+                                         uint64_t now_ns, uint32_t bytes, uint64_t record_ns,
+                                         uint64_t bytes_ns)
 {
     uint64_t records_at_ns = limiter->records_full_at_ns, bytes_at_ns = limiter->bytes_full_at_ns;
     bool gives = (int)(!asks.records || mr_bucket_gives(records_at_ns, now_ns, record_ns)) &
@@ -76,8 +76,8 @@ static inline void mr_bucket_take(struct mr_limiter *limiter, struct mr_bucket_a
     mr_throttled_add(&limiter->throttled[MR_MODEL_BUCKET], !gives, bytes);
 }
 
-static inline void mr_window_take(struct mr_limiter *limiter, const struct mr_limits *limits,
-                                  uint32_t bytes)
+static inline void mr_limiter_ask_window(struct mr_limiter *limiter, const struct mr_limits *limits,
+                                         uint32_t bytes)
 {
     bool fits = (limiter->window_record_count < limits->write_records_per_s) &
                 ((limiter->window_bytes == 0) |

@@ -125,8 +125,8 @@ static inline void take_buckets(const struct walk *walk, struct mr_limiter *limi
     for (size_t i = 0; i < walk->count; i++) {
         size_t place = walk->picked[i];
 
-        mr_bucket_take(limiter, asks, start_ns + held->at_ns[place], held->bytes[place], record_ns,
-                       held->worth_ns[place]);
+        mr_limiter_ask_bucket(limiter, asks, start_ns + held->at_ns[place], held->bytes[place],
+                              record_ns, held->worth_ns[place]);
     }
 }
 
@@ -160,7 +160,7 @@ static void walk_window(const struct walk *walk, struct mr_limiter *limiter)
 
     if (limiter->window_bytes + walk->bytes > limits->write_bytes_per_s) {
         for (size_t i = 0; i < walk->count; i++)
-            mr_window_take(limiter, limits, bytes[walk->picked[i]]);
+            mr_limiter_ask_window(limiter, limits, bytes[walk->picked[i]]);
         return;
     }
     for (size_t i = 0; i < fitting; i++)
@@ -212,10 +212,10 @@ static void walk_division(struct mr_simulation *simulation, size_t index)
         uint16_t number = shard_of[held->cells[i]];
 
         if (division->shards[number].is_followed) {
-            mr_bucket_take(&division->limiters[number], (struct mr_bucket_asks){true, true},
-                           held->second * SECOND_NS + held->at_ns[i], held->bytes[i],
-                           simulation->record_ns, held->worth_ns[i]);
-            mr_window_take(&division->limiters[number], &simulation->limits, held->bytes[i]);
+            mr_limiter_ask_bucket(&division->limiters[number], (struct mr_bucket_asks){true, true},
+                                  held->second * SECOND_NS + held->at_ns[i], held->bytes[i],
+                                  simulation->record_ns, held->worth_ns[i]);
+            mr_limiter_ask_window(&division->limiters[number], &simulation->limits, held->bytes[i]);
         }
     }
 }
@@ -341,8 +341,9 @@ static inline float busy_of(const struct mr_simulation *simulation, struct mr_lo
 }
 
 /* A shard got so much in this second. */
-__attribute__((always_inline)) static inline void visit(struct mr_simulation *simulation, size_t index, uint32_t number,
-                         struct mr_load now)
+__attribute__((always_inline)) static inline void visit(struct mr_simulation *simulation,
+                                                        size_t index, uint32_t number,
+                                                        struct mr_load now)
 {
     struct division *division = &simulation->divisions[index];
     struct shard *shard = &division->shards[number];
@@ -383,6 +384,23 @@ static void count_rows(struct mr_simulation *simulation)
     for (size_t i = 0; i < MR_TIMELINE_ROWS; i++)
         column[i] +=
             busy_of(simulation, between(simulation->sums, first_cells[i], first_cells[i + 1]));
+}
+
+/* The records held, cell by cell. */
+static void count_held(struct mr_simulation *simulation)
+{
+    const struct held *held = &simulation->held;
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < held->count; i++) {
+        struct mr_load *now = &simulation->now[held->cells[i]];
+
+        now->record_count++;
+        now->bytes += held->bytes[i];
+        bytes += held->bytes[i];
+    }
+    simulation->in_second.record_count += held->count;
+    simulation->in_second.bytes += bytes;
 }
 
 /* Each shard's part is the difference of the sums at its ends. */
@@ -446,7 +464,8 @@ static void visit_few(struct mr_simulation *simulation)
         simulation->cells[cell].record_count++;
         simulation->cells[cell].bytes += one.bytes;
         simulation->timeline.rows[simulation->column][row_of[cell]] += busy_of(simulation, one);
-        simulation->now[cell] = (struct mr_load){0};
+        simulation->in_second.record_count++;
+        simulation->in_second.bytes += one.bytes;
     }
 }
 
@@ -462,6 +481,7 @@ static void crowd(struct mr_simulation *simulation)
         walk_division(simulation, d);
     }
     simulation->is_crowded = true;
+    count_held(simulation);
     simulation->held.count = simulation->held.worth_count = 0;
 }
 
@@ -469,13 +489,15 @@ static void end_second(struct mr_simulation *simulation)
 {
     struct held before = simulation->before;
 
-    if (simulation->in_second.record_count == 0)
+    if (simulation->held.count == 0)
         return;
     simulation->column = mr_timeline_column(&simulation->timeline, simulation->second);
-    if (simulation->in_second.record_count <= SPARSE_MAX)
+    if (!simulation->is_crowded && simulation->held.count <= SPARSE_MAX) {
         visit_few(simulation);
-    else
+    } else {
+        count_held(simulation);
         visit_all(simulation);
+    }
     for (size_t d = 0; d < simulation->grid->division_count; d++) {
         struct division *division = &simulation->divisions[d];
 
@@ -502,28 +524,33 @@ static void end_second(struct mr_simulation *simulation)
     simulation->held.count = simulation->held.worth_count = 0;
 }
 
-void mr_simulation_add(struct mr_simulation *simulation, uint64_t time_ns, uint16_t cell,
-                       uint32_t bytes)
+void mr_simulation_add_batch(struct mr_simulation *simulation, size_t count,
+                             const uint64_t *times_ns, const uint16_t *cells, const uint32_t *bytes)
 {
     struct held *held = &simulation->held;
 
-    if (time_ns < simulation->newest_ns)
-        time_ns = simulation->newest_ns;
-    simulation->newest_ns = time_ns;
-    if (time_ns - simulation->second * SECOND_NS >= SECOND_NS) {
-        end_second(simulation);
-        simulation->second = time_ns / SECOND_NS;
-        simulation->held.second = simulation->second;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t time_ns =
+            times_ns[i] > simulation->newest_ns ? times_ns[i] : simulation->newest_ns;
+
+        simulation->newest_ns = time_ns;
+        if (time_ns - simulation->second * SECOND_NS >= SECOND_NS) {
+            end_second(simulation);
+            simulation->second = time_ns / SECOND_NS;
+            held->second = simulation->second;
+        }
+        if (held->count == HELD_MAX) /* so that one is held at the end of a second */
+            crowd(simulation);
+        held->cells[held->count] = cells[i];
+        held->bytes[held->count] = bytes[i];
+        held->at_ns[held->count++] = (uint32_t)(time_ns - simulation->second * SECOND_NS);
     }
-    if (held->count == HELD_MAX)
-        crowd(simulation);
-    held->cells[held->count] = cell;
-    held->bytes[held->count] = bytes;
-    held->at_ns[held->count++] = (uint32_t)(time_ns - simulation->second * SECOND_NS);
-    simulation->now[cell].record_count++;
-    simulation->now[cell].bytes += bytes;
-    simulation->in_second.record_count++;
-    simulation->in_second.bytes += bytes;
+}
+
+void mr_simulation_add(struct mr_simulation *simulation, uint64_t time_ns, uint16_t cell,
+                       uint32_t bytes)
+{
+    mr_simulation_add_batch(simulation, 1, &time_ns, &cell, &bytes);
 }
 
 void mr_simulation_end(struct mr_simulation *simulation)

@@ -42,6 +42,9 @@ void mr_simulation_free(struct mr_simulation *simulation);
 /* A record at time_ns since some start; one before an earlier one counts as at that one's time. */
 void mr_simulation_add(struct mr_simulation *simulation, uint64_t time_ns, uint16_t cell,
                        uint32_t bytes);
+void mr_simulation_add_batch(struct mr_simulation *simulation, size_t count,
+                             const uint64_t *times_ns, const uint16_t *cells,
+                             const uint32_t *bytes);
 /* After the last one, before the questions below. */
 void mr_simulation_end(struct mr_simulation *simulation);
 
