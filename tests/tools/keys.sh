@@ -19,7 +19,7 @@ check "says first what to do" first_is "Take origin with 1 shard"
 check "keeps a budget" ends 0 millrace keys $flights -k origin --max-throttled 0.1%
 check "exits 3 when no number of shards keeps it" ends 3 \
     millrace keys $flights -k origin --speed 100000000x --max-throttled 0.1%
-check "says that none does" first_is "No scheme here keeps the budget"
+check "says that none does" first_is "No key here keeps the budget"
 check "names the hot key and the salt" grep -q "no number of *shards helps" <(tr '\n' ' ' < "$work/out")
 check "prints JSON" ends 0 millrace keys $flights -k origin --json
 check "counts lines" field lines 20000

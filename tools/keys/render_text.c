@@ -11,6 +11,8 @@
 #define COLUMNS 80
 #define TOP_LINES 5
 #define SHARD_LINES 16
+#define THROTTLE_BAR 6
+#define BAND_CHARS 11
 #define KEY_BYTES 33 /* longer ones are cut */
 
 static void print_head(const char *text)
@@ -28,6 +30,8 @@ static void print_wrapped(const char *text, const char *mark)
         size_t size = strcspn(text, " ");
         unsigned width = 0;
 
+        if (strncmp(text + size, " %", 2) == 0) /* a percent sign stays with its number */
+            size += 1 + strcspn(text + size + 1, " ");
         for (size_t i = 0; i < size; i++)
             width += (text[i] & 0xc0) != 0x80;
         if (used > 2 && used + 1 + width > COLUMNS) {
@@ -70,28 +74,49 @@ static const char *format_span(uint64_t seconds, char text[MR_FIGURE_BYTES])
     return text;
 }
 
+static const char *format_speed(const struct mr_analysis *analysis, char text[MR_FIGURE_BYTES])
+{
+    double speed = analysis->config.speed;
+    char count[MR_FIGURE_BYTES];
+
+    if (speed < 1000)
+        snprintf(text, MR_FIGURE_BYTES, "%gx", speed);
+    else
+        snprintf(text, MR_FIGURE_BYTES, "%sx", mr_count_format((uint64_t)llround(speed), count));
+    return text;
+}
+
 static void print_input(const struct mr_result *result)
 {
     const struct mr_analysis *analysis = result->analysis;
     const struct mr_simulation *simulation = analysis->schemes[0].simulation;
     char records[MR_FIGURE_BYTES], size[MR_FIGURE_BYTES], time[MR_FIGURE_BYTES],
-        peak[MR_FIGURE_BYTES];
+        peak[MR_FIGURE_BYTES], text[512];
+    size_t used;
 
-    printf("%s: %s records, %s, in %s", result->source,
-           mr_count_format(mr_simulation_total(simulation).record_count, records),
-           mr_size_format(mr_simulation_total(simulation).bytes, size),
-           format_span(result->seconds, time));
+    snprintf(text, sizeof text, "%s: %s records, %s, in %s", result->source,
+             mr_count_format(mr_simulation_total(simulation).record_count, records),
+             mr_size_format(mr_simulation_total(simulation).bytes, size),
+             format_span(result->seconds, time));
+    used = strlen(text);
     if (analysis->config.speed != 1)
-        printf(" at %gx", analysis->config.speed);
-    printf("; at most %s a second\n",
-           mr_count_format(mr_simulation_peak(simulation).record_count, peak));
+        snprintf(text + used, sizeof text - used, " at %s", format_speed(analysis, time));
+    used = strlen(text);
+    snprintf(text + used, sizeof text - used, "; at most %s a second",
+             mr_count_format(mr_simulation_peak(simulation).record_count, peak));
+    print_wrapped(text, "");
 }
 
 static void print_schemes(const struct mr_result *result)
 {
-    struct mr_table table = MR_TABLE("KEY", ">KEYS", ">AS EVEN AS", ">GINI", ">HOTTEST KEY",
-                                     ">SHARDS", ">$/MONTH", ">ORDER LOST");
+    struct mr_table table =
+        MR_TABLE("KEY", ">KEYS", ">EVEN AS", ">GINI", ">HOTTEST KEY", ">SHARDS", ">$/MONTH");
+    bool is_salted = false;
 
+    for (size_t i = 0; i < result->scheme_count; i++)
+        is_salted |= result->schemes[i].of->order != NULL;
+    if (is_salted)
+        table.heads[7] = ">LOST";
     for (size_t i = 0; i < result->scheme_count; i++) {
         const struct mr_scheme_result *scheme = &result->schemes[i];
         const struct mr_outcome *outcome = &scheme->outcomes[scheme->suggested - 1];
@@ -105,7 +130,7 @@ static void print_schemes(const struct mr_result *result)
         mr_count_format((uint64_t)llround(scheme->evenness.effective_keys), effective);
         if (scheme->top_record_count)
             mr_key_show(top[0], key, 16);
-        mr_table_cell(&table, "%s", scheme->of->scheme.text);
+        mr_table_cell(&table, "%s", mr_scheme_name(&scheme->of->scheme));
         mr_table_cell(&table, "%s%s", scheme->key_count_is_exact ? "" : "~", count);
         mr_table_cell(&table, "%s", effective);
         mr_table_cell(&table, "%.2f", scheme->evenness.gini);
@@ -115,11 +140,13 @@ static void print_schemes(const struct mr_result *result)
         mr_table_cell(&table, "%.0f", outcome->dollars_a_month);
         if (scheme->of->order)
             mr_table_cell(&table, "%.0f%%", outcome->order_lost * 100);
-        else
+        else if (is_salted)
             mr_table_cell(&table, "-");
     }
     print_head("Keys");
     mr_table_print(&table);
+    if (is_salted)
+        printf("(LOST: the order of so many records and the one of their key before)\n");
 }
 
 /* The numbers of shards that are worth a row. */
@@ -133,14 +160,31 @@ static bool is_shown(const struct mr_result *result, size_t division)
     return division == MR_GRID_STREAM || (n & (n - 1)) == 0;
 }
 
+/* How many of the schemes fit side by side. */
+static size_t fitting_schemes(const struct mr_result *result)
+{
+    size_t width = 6, shown = 0;
+
+    while (shown < result->scheme_count && shown < 3) {
+        size_t head = strlen(mr_scheme_name(&result->schemes[shown].of->scheme));
+
+        width += 2 + (head > BAND_CHARS ? head : BAND_CHARS) + 2 + THROTTLE_BAR;
+        if (shown > 0 && width > COLUMNS)
+            break;
+        shown++;
+    }
+    return shown;
+}
+
 static void print_throttles(const struct mr_result *result)
 {
     struct mr_table table = MR_TABLE(">SHARDS");
-    size_t shown = result->scheme_count < 3 ? result->scheme_count : 3;
+    size_t shown = fitting_schemes(result);
     bool with_busy = result->scheme_count == 1;
 
     for (size_t i = 0; i < shown; i++) {
-        table.heads[1 + 2 * i] = result->schemes[i].of->scheme.text;
+        table.heads[1 + 2 * i] =
+            with_busy ? "THROTTLED" : mr_scheme_name(&result->schemes[i].of->scheme);
         table.heads[2 + 2 * i] = "";
     }
     if (with_busy) {
@@ -165,7 +209,8 @@ static void print_throttles(const struct mr_result *result)
 
             format_band(outcome->low, outcome->high, band);
             mr_table_cell(&table, "%s", band);
-            mr_table_cell(&table, "%s", mr_bar_format(outcome->high, with_busy ? 10 : 8, bar));
+            mr_table_cell(&table, "%s",
+                          mr_bar_format(outcome->high, with_busy ? 10 : THROTTLE_BAR, bar));
         }
         if (with_busy) {
             const struct mr_outcome *outcome = &result->schemes[0].outcomes[d];
@@ -192,7 +237,7 @@ static void print_shards(const struct mr_result *result)
     struct mr_table table = MR_TABLE(">SHARD", ">SHARE", "LOAD", ">THROTTLED");
     char head[200];
 
-    snprintf(head, sizeof head, "Shards with %s%s%s", best->of->scheme.text,
+    snprintf(head, sizeof head, "Shards with %s%s%s", mr_scheme_name(&best->of->scheme),
              result->stream ? ", in " : "", result->stream ? result->stream : "");
     for (size_t i = 0; i < shard_count && i < SHARD_LINES; i++) {
         struct mr_band throttled = mr_result_throttled(best, division, i);
@@ -220,34 +265,47 @@ static void print_shards(const struct mr_result *result)
         printf("(%u more: --html shows all)\n", shard_count - SHARD_LINES);
 }
 
-static void print_top(const struct mr_result *result, const struct mr_scheme_result *scheme)
+#define HEAVY_CHARS 12 /* keys so short have both lists side by side */
+
+static void put_heavy(struct mr_table *table, const struct mr_top_key *heavy,
+                      const struct mr_top *top, bool by_bytes)
 {
-    struct mr_table table = MR_TABLE("BY RECORDS", ">COUNT", ">SHARE", ">A SECOND", "BY BYTES",
-                                     ">SIZE", ">SHARE", ">A SECOND");
-    const struct mr_top *records = &scheme->of->top_records, *bytes = &scheme->of->top_bytes;
+    const char *(*format)(uint64_t, char[MR_FIGURE_BYTES]) =
+        by_bytes ? mr_size_format : mr_count_format;
+    char key[KEY_BYTES], weight[MR_FIGURE_BYTES], peak[MR_FIGURE_BYTES];
+
+    mr_table_cell(table, "%s", mr_key_show(heavy, key, sizeof key));
+    mr_table_cell(table, "%s%s", heavy->error ? "<=" : "", format(heavy->weight, weight));
+    mr_table_cell(table, "%.2f%%", (double)heavy->weight * 100 / (double)top->sum);
+    mr_table_cell(table, "%s", format(heavy->peak, peak));
+}
+
+static void print_top(const struct mr_scheme_result *scheme)
+{
+    struct mr_table both = MR_TABLE("BY RECORDS", ">COUNT", ">SHARE", ">A SECOND", "BY BYTES",
+                                    ">SIZE", ">SHARE", ">A SECOND");
+    struct mr_table records = MR_TABLE("BY RECORDS", ">COUNT", ">SHARE", ">A SECOND");
+    struct mr_table bytes = MR_TABLE("BY BYTES", ">SIZE", ">SHARE", ">A SECOND");
     size_t lines = scheme->top_record_count < TOP_LINES ? scheme->top_record_count : TOP_LINES;
+    bool is_narrow = true;
     char head[200];
 
-    (void)result;
-    snprintf(head, sizeof head, "Heaviest keys of %s", scheme->of->scheme.text);
+    for (size_t i = 0; i < lines; i++)
+        is_narrow &= scheme->top_records[i]->text_bytes <= HEAVY_CHARS &&
+                     scheme->top_bytes[i]->text_bytes <= HEAVY_CHARS;
     for (size_t i = 0; i < lines; i++) {
-        const struct mr_top_key *by_records = scheme->top_records[i];
-        const struct mr_top_key *by_bytes = scheme->top_bytes[i];
-        char key[20], count[MR_FIGURE_BYTES], peak[MR_FIGURE_BYTES];
-
-        mr_table_cell(&table, "%s", mr_key_show(by_records, key, sizeof key));
-        mr_table_cell(&table, "%s%s", by_records->error ? "<=" : "",
-                      mr_count_format(by_records->weight, count));
-        mr_table_cell(&table, "%.2f%%", (double)by_records->weight * 100 / (double)records->sum);
-        mr_table_cell(&table, "%s", mr_count_format(by_records->peak, peak));
-        mr_table_cell(&table, "%s", mr_key_show(by_bytes, key, sizeof key));
-        mr_table_cell(&table, "%s%s", by_bytes->error ? "<=" : "",
-                      mr_size_format(by_bytes->weight, count));
-        mr_table_cell(&table, "%.2f%%", (double)by_bytes->weight * 100 / (double)bytes->sum);
-        mr_table_cell(&table, "%s", mr_size_format(by_bytes->peak, peak));
+        put_heavy(is_narrow ? &both : &records, scheme->top_records[i], &scheme->of->top_records,
+                  false);
+        put_heavy(is_narrow ? &both : &bytes, scheme->top_bytes[i], &scheme->of->top_bytes, true);
     }
+    snprintf(head, sizeof head, "Heaviest keys of %s", mr_scheme_name(&scheme->of->scheme));
     print_head(head);
-    mr_table_print(&table);
+    if (is_narrow) {
+        mr_table_print(&both);
+        return;
+    }
+    mr_table_print(&records);
+    mr_table_print(&bytes);
 }
 
 void mr_result_print(const struct mr_result *result)
@@ -265,7 +323,7 @@ void mr_result_print(const struct mr_result *result)
     print_throttles(result);
     print_shards(result);
     for (size_t i = 0; i < result->scheme_count && i < 3; i++)
-        print_top(result, &result->schemes[i]);
-    printf("\nPrices of %s in %s; a month is 730 hours at this traffic's average.\n",
-           mr_prices_date(), mr_prices_region());
+        print_top(&result->schemes[i]);
+    printf("\nPrices of %s in %s; a month is 730 hours at this average.\n", mr_prices_date(),
+           mr_prices_region());
 }

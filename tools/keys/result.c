@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* More shards stop helping when doubling them saves less than this part of what is throttled. */
-#define KNEE 0.1
+/* Enough where none do: what throttles at most so much more, of what all shards would save. */
+#define KNEE 0.05
 
 static double load_of(const struct mr_scheme_result *scheme, struct mr_load load)
 {
@@ -97,6 +97,7 @@ static struct mr_hottest hottest_of(const struct mr_result *result,
 static void find_shards(const struct mr_result *result, struct mr_scheme_result *scheme)
 {
     const struct mr_outcome *outcomes = scheme->outcomes;
+    double most = outcomes[0].high, least = outcomes[MR_GRID_SHARDS_MAX - 1].high;
 
     scheme->needed = 0;
     for (uint32_t n = MR_GRID_SHARDS_MAX; n > 0 && outcomes[n - 1].high <= result->throttled_max;
@@ -104,8 +105,7 @@ static void find_shards(const struct mr_result *result, struct mr_scheme_result 
         scheme->needed = n; /* and none of those above it throttles more */
     scheme->suggested = scheme->needed;
     for (uint32_t n = 1; !scheme->suggested; n++)
-        if (2 * n > MR_GRID_SHARDS_MAX ||
-            outcomes[n - 1].high - outcomes[2 * n - 1].high < KNEE * outcomes[n - 1].high)
+        if (n == MR_GRID_SHARDS_MAX || outcomes[n - 1].high - least <= KNEE * (most - least))
             scheme->suggested = n;
 }
 

@@ -12,6 +12,8 @@
 #include "base/random.h"
 #include "events/events.h"
 
+#include <string.h>
+
 #define MR_SCHEME_PARTS_MAX 16
 
 struct mr_scheme_part {
@@ -36,6 +38,12 @@ mr_status mr_scheme_parse(struct mr_scheme *scheme, const char *text, char *name
 static inline bool mr_scheme_is_plain(const struct mr_scheme *scheme)
 {
     return scheme->part_count == 1 && !scheme->parts[0].random;
+}
+
+/* For people. */
+static inline const char *mr_scheme_name(const struct mr_scheme *scheme)
+{
+    return strcmp(scheme->text, "$key") == 0 ? "the recorded key" : scheme->text;
 }
 
 /* Room for the key of an event. */

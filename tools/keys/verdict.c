@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #define KEY_BYTES 80
+#define LITTLE 0.1 /* of a shard, in its busiest second */
 
 __attribute__((format(printf, 2, 3))) static void say(struct mr_result *result, const char *format,
                                                       ...)
@@ -59,7 +60,7 @@ static void say_hottest(struct mr_result *result, const struct mr_scheme_result 
         "takes "
         "(%.1f %% of all): no number of shards helps. Salt this key into %u (%s#0 to %s#%u); its "
         "records are then in order only within each of the %u.",
-        scheme->of->scheme.text, key, amount, hottest->by_bytes ? "" : " records",
+        mr_scheme_name(&scheme->of->scheme), key, amount, hottest->by_bytes ? "" : " records",
         (double)hottest->key->peak /
             (hottest->by_bytes ? limits->write_bytes_per_s : limits->write_records_per_s),
         hottest->share * 100, hottest->parts, key, key, hottest->parts - 1, hottest->parts);
@@ -69,7 +70,8 @@ static void say_best(struct mr_result *result)
 {
     const struct mr_scheme_result *best = &result->schemes[result->best];
     const struct mr_outcome *outcome = &best->outcomes[best->suggested - 1];
-    char low[PERCENT_BYTES], high[PERCENT_BYTES], budget[PERCENT_BYTES];
+    const struct mr_outcome *most = &best->outcomes[MR_GRID_SHARDS_MAX - 1];
+    char low[PERCENT_BYTES], high[PERCENT_BYTES], budget[PERCENT_BYTES], least[PERCENT_BYTES];
 
     percent(outcome->low, low);
     percent(outcome->high, high);
@@ -79,19 +81,19 @@ static void say_best(struct mr_result *result)
             "Take %s with %u %s: nothing is throttled, the busiest second of a shard uses %.0f %% "
             "of "
             "its limit, $%.0f a month.",
-            best->of->scheme.text, best->suggested, shards(best->suggested),
+            mr_scheme_name(&best->of->scheme), best->suggested, shards(best->suggested),
             outcome->busy.max * 100, outcome->dollars_a_month);
     else if (best->needed)
         say(result, "Take %s with %u %s: %s to %s is throttled (budget: %s), $%.0f a month.",
-            best->of->scheme.text, best->suggested, shards(best->suggested), low, high, budget,
-            outcome->dollars_a_month);
+            mr_scheme_name(&best->of->scheme), best->suggested, shards(best->suggested), low, high,
+            budget, outcome->dollars_a_month);
     else
         say(result,
-            "No scheme here keeps the budget of %s throttled, with up to %d shards. The best is "
-            "%s: "
-            "with %u %s %s to %s is throttled, and more shards hardly help.",
-            budget, MR_GRID_SHARDS_MAX, best->of->scheme.text, best->suggested,
-            shards(best->suggested), low, high);
+            "No key here keeps the budget of %s throttled, with up to %d shards. The best is %s: "
+            "with "
+            "%u %s %s to %s is throttled, and %d would throttle %s.",
+            budget, MR_GRID_SHARDS_MAX, mr_scheme_name(&best->of->scheme), best->suggested,
+            shards(best->suggested), low, high, MR_GRID_SHARDS_MAX, percent(most->high, least));
     if (best->of->order)
         say(result,
             "Its salt costs order: %s of the records follow one of the same key that is in another "
@@ -109,15 +111,15 @@ static void say_other(struct mr_result *result, const struct mr_scheme_result *s
     mr_count_format((uint64_t)llround(scheme->key_count), count);
     if (!scheme->needed)
         say(result, "%s does not do: even %u shards throttle %s; its %s keys are as uneven as %s.",
-            scheme->of->scheme.text, MR_GRID_SHARDS_MAX,
+            mr_scheme_name(&scheme->of->scheme), MR_GRID_SHARDS_MAX,
             percent(scheme->outcomes[MR_GRID_SHARDS_MAX - 1].high, high), count, effective);
     else if (scheme->suggested == best->suggested)
         say(result, "%s does as well with %u %s; the busiest second of a shard uses %.0f %%.",
-            scheme->of->scheme.text, scheme->suggested, shards(scheme->suggested),
+            mr_scheme_name(&scheme->of->scheme), scheme->suggested, shards(scheme->suggested),
             outcome->busy.max * 100);
     else
         say(result, "%s needs %u %s for it, $%.0f a month; its %s keys are as uneven as %s.",
-            scheme->of->scheme.text, scheme->suggested, shards(scheme->suggested),
+            mr_scheme_name(&scheme->of->scheme), scheme->suggested, shards(scheme->suggested),
             outcome->dollars_a_month, count, effective);
 }
 
@@ -152,6 +154,17 @@ static void say_money(struct mr_result *result)
                                              : "about as much");
 }
 
+/* A recording of little traffic answers for more of the same kind. */
+static void say_scale(struct mr_result *result)
+{
+    const struct mr_scheme_result *best = &result->schemes[result->best];
+
+    if (best->needed == 1 && best->outcomes[0].busy.max < LITTLE &&
+        result->analysis->config.speed == 1)
+        say(result, "This is little traffic for a shard: --speed 1000x asks about a thousand times "
+                    "as much.");
+}
+
 void mr_result_judge(struct mr_result *result)
 {
     say_best(result);
@@ -164,4 +177,5 @@ void mr_result_judge(struct mr_result *result)
     if (result->stream)
         say_stream(result);
     say_money(result);
+    say_scale(result);
 }
