@@ -7,15 +7,25 @@ set -uo pipefail
 flights=tools/labs/data/flights.ndjson
 
 first_is() { # TEXT: the verdict begins so
-    sed -n 3p "$work/out" | grep -qF -- "$1"
+    sed '1,/^$/d; q' "$work/out" | grep -qF -- "$1"
 }
 
 field() { # PATH VALUE: of the JSON on stdout
     grep -qF -- "\"$1\":$2" "$work/out"
 }
 
+fits() { # what was printed: 80 columns
+    ! LC_ALL=C.UTF-8 grep -qE '.{81}' "$work/out"
+}
+
 check "compares keys" ends 0 millrace keys $flights -k origin -k destination -k origin+destination
 check "says first what to do" first_is "Take origin with 1 shard"
+check "in 80 columns" fits
+check "four keys, one of them salted" ends 0 \
+    millrace keys $flights -k origin -k destination -k origin+destination -k 'origin#rand(8)' --speed 1000000x
+check "in 80 columns, too" fits
+check "names long keys" ends 0 millrace keys tools/labs/data/earthquakes.ndjson -k place -k net
+check "below each other" fits
 check "keeps a budget" ends 0 millrace keys $flights -k origin --max-throttled 0.1%
 check "exits 3 when no number of shards keeps it" ends 3 \
     millrace keys $flights -k origin --speed 100000000x --max-throttled 0.1%
