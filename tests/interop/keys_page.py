@@ -3,6 +3,7 @@ message, everything drawn, nothing wider than the window."""
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,9 @@ def look(folder, width, dark):
     return said, probe and json.loads(probe[1].replace('&quot;', '"'))
 
 
+if not shutil.which('chromium'):
+    check('there is a browser', False, "install Debian's package chromium")
+    sys.exit(1)
 with tempfile.TemporaryDirectory() as folder:
     path = f'{folder}/keys.html'
     done = subprocess.run([os.environ['MILLRACE'], 'keys', 'tools/labs/data/flights.ndjson', '-k', 'origin', '-k',
