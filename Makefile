@@ -54,7 +54,7 @@ tools_libs    := -lz -lm -lrdkafka
 # ---- what is built from what -----------------------------------------------------------
 # A new file in one of these folders is built without an edit here.
 
-remote_src   := $(wildcard core/wire/remote*.c core/wire/sign.c core/wire/credentials.c)
+remote_src   := $(wildcard core/wire/remote*.c $(addprefix core/wire/,sign.c digest.c credentials.c))
 core_src     := $(filter-out $(remote_src),$(wildcard core/*.c core/*/*.c))
 producer_src := $(wildcard producer/*.c)
 consumer_src := $(wildcard consumer/*.c)

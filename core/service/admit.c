@@ -2,20 +2,28 @@
  * admit.c - may the caller make this call? Every stream and consumer that its request names is asked
  * for, by the ARN it has here, whatever the request calls it.
  *
- * So what is not allowed happens in no way of asking for it (K6). A deny wins. Within the account it is enough that the caller's policies or the resource's allow;
- * from another account both must.
+ * So what is not allowed happens in no way of asking for it (K6). A deny wins. Within the account it is
+ * enough that the caller's policies or the resource's allow; from another account both must.
  */
 #include "service/inside.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define ACTION_BYTES 80
+/* What a request may name of what it is about. */
+enum { STREAM_NAME, CONSUMER_NAME, STREAM_ARN, CONSUMER_ARN, RESOURCE_ARN, TOKEN, MEMBER_COUNT };
 
 struct asking {
     struct mr_local *local;
     struct mr_call *call;
-    char action[ACTION_BYTES];
+    const char *action;
+    mr_bytes members[MEMBER_COUNT]; /* absent if the request has none */
+};
+
+static const char *const actions[MR_ACTION_COUNT] = {
+#define ACTION(NAME, name, Name, answer, rate, per) [MR_ACTION_##NAME] = "kinesis:" #Name,
+#include "service/actions.def"
+#undef ACTION
 };
 
 /* ---- one resource ------------------------------------------------------------------------- */
@@ -105,23 +113,41 @@ static bool ask(const struct asking *asking, const char *stream, const char *con
 
 /* ---- the request -------------------------------------------------------------------------- */
 
-/* The text member of that name; absent if the request has none. */
-static mr_bytes member(const struct mr_call *call, const char *name)
+/* Of other lists a token says no more than the request itself. */
+static const char *token_of(const struct mr_call *call)
 {
-    const struct mr_shape *shape = &mr_shapes[mr_actions[call->action].request];
+    return call->action == MR_ACTION_LIST_SHARDS ? "NextToken" : "ShardIterator";
+}
 
-    for (size_t i = 0; i < shape->member_count; i++)
-        if (shape->members[i].kind == MR_KIND_STRING && strcmp(shape->members[i].name, name) == 0)
-            return *(const mr_bytes *)mr_member_at(call->request, i);
-    return (mr_bytes){0};
+/* False: the request names nothing. */
+static bool read_members(struct asking *asking)
+{
+    const struct mr_call *call = asking->call;
+    const struct mr_shape *shape = &mr_shapes[mr_actions[call->action].request];
+    const char *const names[MEMBER_COUNT] = {"StreamName",  "ConsumerName", "StreamARN",
+                                             "ConsumerARN", "ResourceARN",  token_of(call)};
+    bool is_any = false;
+
+    for (size_t i = 0; i < shape->member_count; i++) {
+        const mr_bytes *text = mr_member_at(call->request, i);
+
+        if (shape->members[i].kind != MR_KIND_STRING || !text->data)
+            continue;
+        for (size_t j = 0; j < MEMBER_COUNT; j++)
+            if (strcmp(shape->members[i].name, names[j]) == 0) {
+                asking->members[j] = *text;
+                is_any = is_any || j != CONSUMER_NAME;
+            }
+    }
+    return is_any;
 }
 
 /* A consumer that is named beside its stream is what an action is about, if there is one already. */
-static const char *consumer_beside(const struct mr_call *call, struct mr_named *named)
+static const char *consumer_beside(const struct asking *asking, struct mr_named *named)
 {
-    mr_bytes name = member(call, "ConsumerName");
+    mr_bytes name = asking->members[CONSUMER_NAME];
 
-    if (name.data && call->action != MR_ACTION_REGISTER_STREAM_CONSUMER &&
+    if (name.data && asking->call->action != MR_ACTION_REGISTER_STREAM_CONSUMER &&
         name.size < sizeof named->consumer) {
         memcpy(named->consumer, name.data, name.size);
         named->consumer[name.size] = 0;
@@ -129,60 +155,42 @@ static const char *consumer_beside(const struct mr_call *call, struct mr_named *
     return named->consumer;
 }
 
-static bool ask_arn(const struct asking *asking, const char *name)
+static bool ask_arn(const struct asking *asking, mr_bytes arn)
 {
-    mr_bytes arn = member(asking->call, name);
     struct mr_named named;
 
     return !arn.data || (mr_name_resource(asking->local, asking->call, arn, &named) &&
-                         ask(asking, named.name, consumer_beside(asking->call, &named)));
+                         ask(asking, named.name, consumer_beside(asking, &named)));
 }
 
 static bool ask_name(const struct asking *asking)
 {
-    mr_bytes name = member(asking->call, "StreamName");
+    mr_bytes name = asking->members[STREAM_NAME];
     struct mr_named named = {0};
 
     if (!name.data)
         return true;
     memcpy(named.name, name.data, name.size);
-    return ask(asking, named.name, consumer_beside(asking->call, &named));
+    return ask(asking, named.name, consumer_beside(asking, &named));
 }
 
 /* One that cannot be read is refused by the action itself. */
-static bool ask_token(const struct asking *asking, const char *name)
+static bool ask_token(const struct asking *asking)
 {
-    mr_bytes text = member(asking->call, name);
+    mr_bytes text = asking->members[TOKEN];
     struct mr_token token;
 
     return !text.data || !mr_token_open(asking->local, text, &token) ||
            ask(asking, token.stream, "");
 }
 
-/* Of other lists a token says no more than the request itself. */
-static const char *token_of(const struct mr_call *call)
-{
-    return call->action == MR_ACTION_LIST_SHARDS ? "NextToken" : "ShardIterator";
-}
-
-static bool names_resource(const struct mr_call *call)
-{
-    const char *const names[] = {"StreamName", "StreamARN", "ConsumerARN", "ResourceARN",
-                                 token_of(call)};
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (member(call, names[i]).data)
-            return true;
-    return false;
-}
-
 bool mr_local_admit(struct mr_local *local, struct mr_call *call)
 {
-    struct asking asking = {.local = local, .call = call};
+    struct asking asking = {.local = local, .call = call, .action = actions[call->action]};
 
-    snprintf(asking.action, sizeof asking.action, "kinesis:%s", mr_actions[call->action].name);
-    if (!names_resource(call))
+    if (!read_members(&asking))
         return ask(&asking, "", "");
-    return ask_name(&asking) && ask_arn(&asking, "StreamARN") && ask_arn(&asking, "ConsumerARN") &&
-           ask_arn(&asking, "ResourceARN") && ask_token(&asking, token_of(call));
+    return ask_name(&asking) && ask_arn(&asking, asking.members[STREAM_ARN]) &&
+           ask_arn(&asking, asking.members[CONSUMER_ARN]) &&
+           ask_arn(&asking, asking.members[RESOURCE_ARN]) && ask_token(&asking);
 }

@@ -6,13 +6,11 @@
 
 #include "base/check.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#define HASH_BYTES 32
 #define DATE_BYTES 8
 
 static mr_bytes bytes_of(const char *text)
@@ -30,25 +28,19 @@ void mr_sign_time(int64_t wall_ms, char text[MR_SIGN_TIME_BYTES])
              MR_SIGN_TIME_BYTES - 1);
 }
 
-/* ---- hashes ------------------------------------------------------------------------------- */
+/* ---- keys --------------------------------------------------------------------------------- */
 
-static void hash(mr_bytes bytes, uint8_t out[HASH_BYTES])
+static void next_key(struct mr_seal *key, const char *text)
 {
-    mr_check(EVP_Digest(bytes.data ? bytes.data : "", bytes.size, out, NULL, EVP_sha256(), NULL));
-}
+    uint8_t bytes[MR_DIGEST_BYTES];
 
-static void seal(mr_bytes key, mr_bytes text, uint8_t out[HASH_BYTES])
-{
-    mr_check(HMAC(EVP_sha256(), key.data, (int)key.size, text.data, text.size, out, NULL));
-}
-
-static void seal_text(uint8_t key[HASH_BYTES], const char *text)
-{
-    seal((mr_bytes){key, HASH_BYTES}, bytes_of(text), key);
+    mr_seal(key, bytes_of(text), bytes);
+    mr_seal_init(key, (mr_bytes){bytes, sizeof bytes});
+    OPENSSL_cleanse(bytes, sizeof bytes);
 }
 
 void mr_sign_key(const char *secret, const char *date, const char *region, const char *service,
-                 uint8_t key[MR_SIGN_KEY_BYTES])
+                 struct mr_seal *key)
 {
     char day[DATE_BYTES + 1];
     struct mr_pack first = {0};
@@ -56,11 +48,13 @@ void mr_sign_key(const char *secret, const char *date, const char *region, const
     snprintf(day, sizeof day, "%.*s", DATE_BYTES, date);
     mr_pack_bytes(&first, bytes_of("AWS4"));
     mr_pack_bytes(&first, bytes_of(secret));
-    seal((mr_bytes){first.data, first.size}, bytes_of(day), key);
-    seal_text(key, region);
-    seal_text(key, service);
-    seal_text(key, "aws4_request");
+    mr_seal_init(key, (mr_bytes){first.data, first.size});
+    OPENSSL_cleanse(first.data, first.size);
     mr_pack_fini(&first);
+    next_key(key, day);
+    next_key(key, region);
+    next_key(key, service);
+    next_key(key, "aws4_request");
 }
 
 /* ---- texts -------------------------------------------------------------------------------- */
@@ -70,11 +64,11 @@ static void put(struct mr_pack *out, const char *text)
     mr_pack_bytes(out, bytes_of(text));
 }
 
-static void write_hex(const uint8_t bytes[HASH_BYTES], char hex[MR_SIGN_HEX_BYTES])
+static void write_hex(const uint8_t bytes[MR_DIGEST_BYTES], char hex[MR_SIGN_HEX_BYTES])
 {
     static const char digits[] = "0123456789abcdef";
 
-    for (size_t i = 0; i < HASH_BYTES; i++) {
+    for (size_t i = 0; i < MR_DIGEST_BYTES; i++) {
         hex[2 * i] = digits[bytes[i] >> 4];
         hex[2 * i + 1] = digits[bytes[i] & 15];
     }
@@ -83,9 +77,9 @@ static void write_hex(const uint8_t bytes[HASH_BYTES], char hex[MR_SIGN_HEX_BYTE
 
 void mr_sign_hash(mr_bytes bytes, char hex[MR_SIGN_HEX_BYTES])
 {
-    uint8_t hashed[HASH_BYTES];
+    uint8_t hashed[MR_DIGEST_BYTES];
 
-    hash(bytes, hashed);
+    mr_digest(bytes, hashed);
     write_hex(hashed, hex);
 }
 
@@ -97,20 +91,27 @@ static void put_hash(struct mr_pack *out, mr_bytes bytes)
     put(out, hex);
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
 void mr_sign_put_value(struct mr_pack *out, mr_bytes value)
 {
-    const char *at = value.data, *end = at + value.size;
-    bool is_first = true, is_space = false;
+    const char *at = value.data, *end = at + value.size, *word;
+    bool is_first = true;
 
-    for (; at < end; at++) {
-        if (*at == ' ' || *at == '\t') {
-            is_space = true;
-            continue;
+    while (at < end) {
+        for (word = at; at < end && !is_blank(*at);)
+            at++;
+        if (at > word) {
+            if (!is_first)
+                mr_pack_u8(out, ' ');
+            mr_pack_bytes(out, (mr_bytes){word, (size_t)(at - word)});
+            is_first = false;
         }
-        if (is_space && !is_first)
-            mr_pack_u8(out, ' ');
-        is_space = is_first = false;
-        mr_pack_u8(out, (uint8_t)*at);
+        while (at < end && is_blank(*at))
+            at++;
     }
 }
 
@@ -153,11 +154,11 @@ static void put_request(struct mr_pack *out, const struct mr_sign *sign)
     put_hash(out, sign->body);
 }
 
-void mr_sign_seal(const uint8_t key[MR_SIGN_KEY_BYTES], mr_bytes time, mr_bytes scope,
-                  mr_bytes request, char signature[MR_SIGN_HEX_BYTES])
+void mr_sign_seal(const struct mr_seal *key, mr_bytes time, mr_bytes scope, mr_bytes request,
+                  char signature[MR_SIGN_HEX_BYTES])
 {
     struct mr_pack text = MR_PACK(SIZE_MAX);
-    uint8_t sealed[HASH_BYTES];
+    uint8_t sealed[MR_DIGEST_BYTES];
 
     put(&text, MR_SIGN_ALGORITHM "\n");
     mr_pack_bytes(&text, time);
@@ -165,7 +166,7 @@ void mr_sign_seal(const uint8_t key[MR_SIGN_KEY_BYTES], mr_bytes time, mr_bytes 
     mr_pack_bytes(&text, scope);
     put(&text, "\n");
     put_hash(&text, request);
-    seal((mr_bytes){key, MR_SIGN_KEY_BYTES}, (mr_bytes){text.data, text.size}, sealed);
+    mr_seal(key, (mr_bytes){text.data, text.size}, sealed);
     write_hex(sealed, signature);
     mr_pack_fini(&text);
 }
@@ -174,13 +175,14 @@ void mr_sign(const struct mr_sign *sign, struct mr_pack *out)
 {
     struct mr_pack request = MR_PACK(SIZE_MAX), scope = MR_PACK(SIZE_MAX);
     char signature[MR_SIGN_HEX_BYTES];
-    uint8_t key[MR_SIGN_KEY_BYTES];
+    struct mr_seal key;
 
     put_request(&request, sign);
     put_scope(&scope, sign);
-    mr_sign_key(sign->secret, sign->time, sign->region, sign->service, key);
-    mr_sign_seal(key, bytes_of(sign->time), (mr_bytes){scope.data, scope.size},
+    mr_sign_key(sign->secret, sign->time, sign->region, sign->service, &key);
+    mr_sign_seal(&key, bytes_of(sign->time), (mr_bytes){scope.data, scope.size},
                  (mr_bytes){request.data, request.size}, signature);
+    OPENSSL_cleanse(&key, sizeof key);
 
     put(out, MR_SIGN_ALGORITHM " Credential=");
     put(out, sign->access_key_id);

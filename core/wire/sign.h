@@ -6,8 +6,8 @@
 #define MR_WIRE_SIGN_H
 
 #include "base/pack.h"
+#include "wire/digest.h"
 
-#define MR_SIGN_KEY_BYTES 32
 #define MR_SIGN_TIME_BYTES 17 /* "20150830T123600Z" and its NUL */
 
 void mr_sign_time(int64_t wall_ms, char text[MR_SIGN_TIME_BYTES]);
@@ -17,7 +17,7 @@ void mr_sign_time(int64_t wall_ms, char text[MR_SIGN_TIME_BYTES]);
 
 /* The key of a day, a region and a service; date is the first 8 characters of a time. */
 void mr_sign_key(const char *secret, const char *date, const char *region, const char *service,
-                 uint8_t key[MR_SIGN_KEY_BYTES]);
+                 struct mr_seal *key);
 
 /* SHA-256, as text. */
 void mr_sign_hash(mr_bytes bytes, char hex[MR_SIGN_HEX_BYTES]);
@@ -26,8 +26,8 @@ void mr_sign_hash(mr_bytes bytes, char hex[MR_SIGN_HEX_BYTES]);
 void mr_sign_put_value(struct mr_pack *out, mr_bytes value);
 
 /* The signature of a canonical request; scope is "20150830/us-east-1/kinesis/aws4_request". */
-void mr_sign_seal(const uint8_t key[MR_SIGN_KEY_BYTES], mr_bytes time, mr_bytes scope,
-                  mr_bytes request, char signature[MR_SIGN_HEX_BYTES]);
+void mr_sign_seal(const struct mr_seal *key, mr_bytes time, mr_bytes scope, mr_bytes request,
+                  char signature[MR_SIGN_HEX_BYTES]);
 
 struct mr_sign_field {
     const char *name; /* in lower case */

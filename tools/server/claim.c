@@ -1,9 +1,11 @@
 /* claim.c - what a request says of its signature, in the header or in the query (spec 2.7). */
 #include "server/part.h"
 #include "server/verify.h"
+#include "wire/sign.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define TEXT(bytes) (int)(bytes).size, (const char *)(bytes).data
 
@@ -153,4 +155,79 @@ bool mr_claim_read(const struct mr_request *request, struct mr_arena *arena, str
         return true;
     }
     return read_header(request, header, arena, claim, refusal);
+}
+
+/* ---- its time ----------------------------------------------------------------------------- */
+
+/* So many digits from there on; -1: they are none. */
+static int number_at(const char *at, size_t digits)
+{
+    int number = 0;
+
+    for (size_t i = 0; i < digits; i++) {
+        if (at[i] < '0' || at[i] > '9')
+            return -1;
+        number = number * 10 + (at[i] - '0');
+    }
+    return number;
+}
+
+/* The second of "20150830T123600Z"; -1: it is not written so, or there is none. */
+static int64_t basic_second(mr_bytes time)
+{
+    const char *at = time.data;
+    int year, month, day, hour, minute, second;
+    struct tm parts = {0};
+    int64_t seconds;
+
+    if (time.size != MR_SIGN_TIME_BYTES - 1 || at[8] != 'T' || at[15] != 'Z')
+        return -1;
+    year = number_at(at, 4), month = number_at(at + 4, 2), day = number_at(at + 6, 2);
+    hour = number_at(at + 9, 2), minute = number_at(at + 11, 2), second = number_at(at + 13, 2);
+    if (year < 0 || month < 1 || day < 1 || hour < 0 || minute < 0 || second < 0)
+        return -1;
+    parts = (struct tm){.tm_year = year - 1900,
+                        .tm_mon = month - 1,
+                        .tm_mday = day,
+                        .tm_hour = hour,
+                        .tm_min = minute,
+                        .tm_sec = second};
+    seconds = timegm(&parts); /* which puts right what does not exist */
+    return parts.tm_mon == month - 1 && parts.tm_mday == day && parts.tm_hour == hour &&
+                   parts.tm_min == minute && parts.tm_sec == second
+               ? seconds
+               : -1;
+}
+
+/* The second of "Sun, 30 Aug 2015 12:36:00 GMT"; -1: it is not written so. */
+static int64_t http_second(mr_bytes time)
+{
+    char text[40];
+    struct tm parts = {0};
+    const char *end;
+
+    if (time.size >= sizeof text)
+        return -1;
+    memcpy(text, time.data, time.size);
+    text[time.size] = 0;
+    end = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &parts);
+    return end && *end == 0 ? (int64_t)timegm(&parts) : -1;
+}
+
+bool mr_claim_read_time(struct mr_claim *claim, struct mr_arena *arena)
+{
+    int64_t second = basic_second(claim->written);
+    char text[MR_SIGN_TIME_BYTES];
+
+    if (second >= 0) {
+        claim->time = claim->written;
+    } else {
+        second = claim->is_query ? -1 : http_second(claim->written);
+        if (second < 0 || second > INT64_C(253402300799))
+            return false;
+        mr_sign_time(second * 1000, text);
+        claim->time = mr_arena_copy(arena, mr_part_of(text));
+    }
+    claim->time_s = second;
+    return true;
 }

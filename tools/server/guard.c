@@ -2,6 +2,7 @@
 
 #include "base/fail.h"
 #include "base/memory.h"
+#include "server/part.h"
 #include "server/roster.h"
 
 #include <errno.h>
@@ -149,35 +150,39 @@ static struct mr_roster *take_roster(struct mr_guard *guard)
     return roster;
 }
 
-static bool is_for(const struct mr_signing_key *kept, const struct mr_signing_key *wanted)
+static bool find_kept(struct mr_access_key *key, const struct mr_claim *claim,
+                      struct mr_seal *found)
 {
-    return memcmp(kept->date, wanted->date, sizeof kept->date) == 0 &&
-           memcmp(kept->region, wanted->region, sizeof kept->region) == 0;
+    bool is_kept = false;
+
+    pthread_mutex_lock(&key->signing.lock);
+    for (size_t i = 0; i < SIGNING_KEY_COUNT && !is_kept; i++) {
+        const struct mr_signing_key *kept = &key->signing.items[i];
+
+        is_kept = mr_part_is(claim->date, kept->date) && mr_part_is(claim->region, kept->region);
+        if (is_kept)
+            *found = kept->key;
+    }
+    pthread_mutex_unlock(&key->signing.lock);
+    return is_kept;
 }
 
 /* Of a claim that was checked: its date and region have the sizes that they should have. */
 static void find_signing_key(struct mr_access_key *key, const struct mr_claim *claim,
-                             uint8_t found[MR_SIGN_KEY_BYTES])
+                             struct mr_seal *found)
 {
-    struct mr_signing_key wanted = {0};
-    bool is_kept = false;
+    struct mr_signing_key made = {0};
 
-    memcpy(wanted.date, claim->date.data, claim->date.size);
-    memcpy(wanted.region, claim->region.data, claim->region.size);
-    pthread_mutex_lock(&key->signing.lock);
-    for (size_t i = 0; i < SIGNING_KEY_COUNT && !is_kept; i++) {
-        is_kept = is_for(&key->signing.items[i], &wanted);
-        if (is_kept)
-            memcpy(found, key->signing.items[i].key, MR_SIGN_KEY_BYTES);
-    }
-    pthread_mutex_unlock(&key->signing.lock);
-    if (is_kept)
+    if (find_kept(key, claim, found))
         return;
-    mr_sign_key(key->secret, wanted.date, wanted.region, SERVICE, wanted.key);
-    memcpy(found, wanted.key, MR_SIGN_KEY_BYTES);
+    memcpy(made.date, claim->date.data, claim->date.size);
+    memcpy(made.region, claim->region.data, claim->region.size);
+    mr_sign_key(key->secret, made.date, made.region, SERVICE, &made.key);
+    *found = made.key;
     pthread_mutex_lock(&key->signing.lock);
-    key->signing.items[key->signing.next++ % SIGNING_KEY_COUNT] = wanted;
+    key->signing.items[key->signing.next++ % SIGNING_KEY_COUNT] = made;
     pthread_mutex_unlock(&key->signing.lock);
+    OPENSSL_cleanse(&made, sizeof made);
 }
 
 static bool refuse(struct mr_refusal *refusal, enum mr_exception type, const char *message)
@@ -210,17 +215,20 @@ static bool check(struct mr_guard *guard, struct mr_roster *roster,
                   const struct mr_caller **caller, struct mr_refusal *refusal)
 {
     int64_t now_ms = guard->clock->wall_ms(guard->clock);
-    uint8_t signing_key[MR_SIGN_KEY_BYTES];
     struct mr_access_key *key;
+    struct mr_seal seal;
+    bool is_it;
 
     if (!mr_claim_check(claim, request, guard->region, now_ms, arena, refusal))
         return false;
     key = find_key(roster, claim, now_ms, refusal);
     if (!key)
         return false;
-    find_signing_key(key, claim, signing_key);
+    find_signing_key(key, claim, &seal);
+    is_it = mr_claim_verify(claim, request, &seal, arena, refusal);
+    OPENSSL_cleanse(&seal, sizeof seal);
     *caller = &key->user->caller;
-    return mr_claim_verify(claim, request, signing_key, arena, refusal);
+    return is_it;
 }
 
 bool mr_guard_admit(struct mr_guard *guard, const struct mr_request *request,

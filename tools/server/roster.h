@@ -12,7 +12,7 @@ enum { SIGNING_KEY_COUNT = 4 };
 /* Made of a secret, a day and a region: kept, for it is the same in most requests. */
 struct mr_signing_key {
     char date[9], region[MR_REGION_BYTES_MAX + 1];
-    uint8_t key[MR_SIGN_KEY_BYTES];
+    struct mr_seal key;
 };
 
 struct mr_access_key {

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #define SERVICE "kinesis"
 #define TERMINATOR "aws4_request"
@@ -164,11 +163,11 @@ static bool check_time(const struct mr_claim *claim, int64_t now_ms, struct mr_a
     int64_t at_s = claim->time_s, now_s = now_ms / 1000;
     int64_t life = life_s(claim);
 
-    mr_sign_time(now_ms, now);
     if (life == 0)
         return refuse(refusal, MR_EXCEPTION_INCOMPLETE_SIGNATURE,
                       mr_part_of("X-Amz-Expires must be a number of seconds from 1 to 604800."));
     if (at_s < now_s - life) {
+        mr_sign_time(now_ms, now);
         mr_sign_time((now_s - life) * 1000, edge);
         return refuse(
             refusal, MR_EXCEPTION_INVALID_SIGNATURE,
@@ -176,6 +175,7 @@ static bool check_time(const struct mr_claim *claim, int64_t now_ms, struct mr_a
                            TEXT(claim->time), edge, now, (int)(life / 60)));
     }
     if (at_s > now_s + MR_SKEW_S) {
+        mr_sign_time(now_ms, now);
         mr_sign_time((now_s + MR_SKEW_S) * 1000, edge);
         return refuse(
             refusal, MR_EXCEPTION_INVALID_SIGNATURE,
@@ -184,36 +184,6 @@ static bool check_time(const struct mr_claim *claim, int64_t now_ms, struct mr_a
                            TEXT(claim->time), edge, now));
     }
     return true;
-}
-
-/* The second that it names; -1: it is not written as it should be. */
-static int64_t second_of(mr_bytes time, const char *format)
-{
-    char text[40];
-    struct tm parts = {0};
-    const char *end;
-
-    if (time.size >= sizeof text)
-        return -1;
-    memcpy(text, time.data, time.size);
-    text[time.size] = 0;
-    end = strptime(text, format, &parts);
-    return end && *end == 0 ? (int64_t)timegm(&parts) : -1;
-}
-
-static void read_time(struct mr_claim *claim, struct mr_arena *arena)
-{
-    int64_t second = second_of(claim->written, "%Y%m%dT%H%M%SZ");
-    char text[MR_SIGN_TIME_BYTES];
-
-    /* As it is signed, a time is in the basic format; a Date field is not. */
-    if (second < 0 && !claim->is_query)
-        second = second_of(claim->written, "%a, %d %b %Y %H:%M:%S GMT");
-    if (second < 0 || second > INT64_C(253402300799))
-        return;
-    mr_sign_time(second * 1000, text);
-    claim->time = mr_arena_copy(arena, mr_part_of(text));
-    claim->time_s = second;
 }
 
 bool mr_claim_check(struct mr_claim *claim, const struct mr_request *request, const char *region,
@@ -230,8 +200,7 @@ bool mr_claim_check(struct mr_claim *claim, const struct mr_request *request, co
                       mr_arena_print(arena, "Unsupported AWS 'algorithm': '%.*s'.",
                                      (int)(algorithm.size < 100 ? algorithm.size : 100),
                                      (const char *)algorithm.data));
-    read_time(claim, arena);
-    if (!claim->time.data)
+    if (!mr_claim_read_time(claim, arena))
         return refuse(refusal, MR_EXCEPTION_INCOMPLETE_SIGNATURE,
                       mr_arena_print(arena, "Date must be in ISO-8601 'basic format'. Got '%.*s'.",
                                      TEXT(claim->written)));
@@ -381,7 +350,7 @@ static bool put_request(struct mr_pack *out, const struct mr_claim *claim,
 }
 
 bool mr_claim_verify(const struct mr_claim *claim, const struct mr_request *request,
-                     const uint8_t key[32], struct mr_arena *arena, struct mr_refusal *refusal)
+                     const struct mr_seal *key, struct mr_arena *arena, struct mr_refusal *refusal)
 {
     struct mr_pack canonical = MR_PACK(SIZE_MAX);
     char signature[MR_SIGN_HEX_BYTES];

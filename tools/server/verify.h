@@ -15,6 +15,8 @@
 #define MR_REGION_BYTES_MAX 32
 #define MR_SKEW_S 300
 
+struct mr_seal;
+
 /* What a request says; nothing of it is true yet. */
 struct mr_claim {
     bool is_query;
@@ -35,6 +37,9 @@ struct mr_claim {
 bool mr_claim_read(const struct mr_request *request, struct mr_arena *arena, struct mr_claim *claim,
                    struct mr_refusal *refusal);
 
+/* Its time, as it is signed: in the basic format, which a Date field need not be in. False: it is none. */
+bool mr_claim_read_time(struct mr_claim *claim, struct mr_arena *arena);
+
 /* Whether the claim is one that could be true: everything but its signature. Reads its time. region
  * may be NULL. */
 bool mr_claim_check(struct mr_claim *claim, const struct mr_request *request, const char *region,
@@ -42,7 +47,7 @@ bool mr_claim_check(struct mr_claim *claim, const struct mr_request *request, co
 
 /* Whether the request was signed with this key (mr_sign_key() of the claim's date and region). */
 bool mr_claim_verify(const struct mr_claim *claim, const struct mr_request *request,
-                     const uint8_t key[32], struct mr_arena *arena, struct mr_refusal *refusal);
+                     const struct mr_seal *key, struct mr_arena *arena, struct mr_refusal *refusal);
 
 bool mr_region_is_valid(mr_bytes region);
 
