@@ -44,7 +44,7 @@ void mr_shard_list_fini(struct mr_shard_list *list);
 mr_status mr_streams_put(const struct mr_place *place, const char *stream, const mr_put *puts,
                          size_t count, mr_put_result *results, mr_error *error);
 
-/* The same of a server. */
+/* The same of a server, or of any other service. */
 mr_status mr_remote_each(mr_service *service, bool names_only,
                          bool (*visit)(void *context, const struct mr_stream_info *info),
                          void *context, mr_error *error);
@@ -59,6 +59,9 @@ mr_status mr_remote_split(mr_service *service, const char *stream, mr_shard_id s
                           const mr_hash_key *at, mr_shard_id children[2], mr_error *error);
 mr_status mr_remote_merge(mr_service *service, const char *stream, mr_shard_id shard,
                           mr_shard_id adjacent, mr_shard_id *child, mr_error *error);
+/* The key is one of AWS's; what is ours has its own. */
+mr_status mr_remote_encrypt(mr_service *service, const char *stream, const char *key_id, bool is_on,
+                            mr_error *error);
 mr_status mr_remote_shards(mr_service *service, const char *stream, struct mr_shard_list *list,
                            mr_error *error);
 mr_status mr_remote_put(mr_service *service, const char *stream, const mr_put *puts, size_t count,

@@ -270,6 +270,24 @@ mr_status mr_remote_scale(mr_service *service, const char *stream, uint32_t shar
     return change(service, stream, MR_ACTION_UPDATE_SHARD_COUNT, &request, error);
 }
 
+mr_status mr_remote_encrypt(mr_service *service, const char *stream, const char *key_id, bool is_on,
+                            mr_error *error)
+{
+    struct mr_api_start_stream_encryption_request request = {
+        .stream_name = mr_text_bytes(stream),
+        .encryption_type = mr_text_bytes("KMS"),
+        .key_id = mr_text_bytes(key_id),
+    };
+    struct mr_api_stop_stream_encryption_request end = {
+        .stream_name = request.stream_name,
+        .encryption_type = request.encryption_type,
+        .key_id = request.key_id,
+    };
+
+    return is_on ? change(service, stream, MR_ACTION_START_STREAM_ENCRYPTION, &request, error)
+                 : change(service, stream, MR_ACTION_STOP_STREAM_ENCRYPTION, &end, error);
+}
+
 /* The children of a shard, at most two, in id order. Returns how many. */
 static size_t children_of(const struct mr_shard_list *list, mr_shard_id parent,
                           mr_shard_id children[2])

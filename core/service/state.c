@@ -14,6 +14,7 @@
 #define CONSUMER_PROPERTY PROPERTY_PREFIX ".consumer."
 #define PROPERTY_NAME_BYTES 200
 #define KEY_ID_BYTES_MAX 8192
+#define KEY_ID_DEFAULT "alias/aws/kinesis"
 
 const char *const mr_metric_names[7] = {"IncomingBytes",
                                         "IncomingRecords",
@@ -423,6 +424,10 @@ static bool load_stream(void *context, const struct mr_stream_info *info)
     loading->stream = stream;
     mr_property_each(loading->local->engine, info->name, PROPERTY_PREFIX, load_property, loading,
                      NULL);
+    /* Programs can tell the engine to encrypt without asking the service, and what it does is true. */
+    stream->is_encrypted = info->is_encrypted;
+    if (stream->is_encrypted && !stream->key_id)
+        stream->key_id = mr_copy_text(KEY_ID_DEFAULT);
     mr_table_put(&loading->local->by_name, mr_text(stream->name), stream);
     return true;
 }

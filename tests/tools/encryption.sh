@@ -99,6 +99,27 @@ check "commands read it without a server" all_there
 check "the directory is whole" ends 0 millrace check
 check "... and was looked into" eval '! grep -q "not looked into" "$work/out" "$work/err"'
 
+# ---- the command -----------------------------------------------------------------------
+
+# Without a server and with one, which is told by the engine what it did in between.
+check "millrace encrypt starts it in a directory" ends 0 millrace encrypt s
+check "... and says what to keep" says "($MILLRACE_KEY_FILE)"
+check "a record, hidden" put secretkey-70 secretdata-70
+start --state-delay 0
+check "a server knows it" answers 200 '"EncryptionType":"KMS"' DescribeStreamSummary '{"StreamName":"s"}'
+check "millrace encrypt --off goes there" ends 0 millrace encrypt s --off
+check "... and says it" says 'not encrypted; what is there stays as it is'
+check "the server says so" answers 200 '"EncryptionType":"NONE"' DescribeStreamSummary '{"StreamName":"s"}'
+check "a record, plain" put plainkey-70 plaindata-70
+check "... it is" shown plaindata-70
+check "on again, over the server" eval 'millrace encrypt s --json | grep -q "\"encrypted\":true"'
+check "a record, hidden" put secretkey-71 secretdata-71
+check "the server stops" stop
+check "the directory knows it" grep -q '^  encrypted ' <(millrace describe s)
+check "nothing is lost" all_there
+check "nothing is found" hidden secretkey- secretdata-
+check "a stream that is not there is not encrypted" ends 4 millrace encrypt nosuch
+
 # ---- the key file ----------------------------------------------------------------------
 
 # unreadable TEXT: reading and putting say it, and what to do; putting it right helps
