@@ -21,6 +21,7 @@
 #define LAB_MAX 32
 #define LINE_BYTES 200
 #define ABOUT_LINES_MAX 16
+#define COLUMNS 80
 
 /* A lab's file is NUMBER-NAME.sh. */
 struct lab {
@@ -98,7 +99,7 @@ static void read_head(struct lab *lab)
     while (file && fgets(line, sizeof line, file) && line[0] == '#') {
         if ((text = field(line, "title: "))) {
             strcpy(lab->title, text);
-        } else if ((text = field(line, "about: ")) || (in_about && (text = field(line, "")))) {
+        } else if ((text = field(line, "about: ")) || (in_about && (text = field(line, "  ")))) {
             in_about = true;
             if (lab->about_count < ABOUT_LINES_MAX)
                 strcpy(lab->about[lab->about_count++], text);
@@ -121,7 +122,7 @@ static enum mr_exit read_labs(struct mr_cli *cli, struct labs *labs)
     (void)cli;
     if (!find_folder(labs->folder) || !(folder = opendir(labs->folder))) {
         mr_say("millrace: the labs are not where they were installed");
-        mr_say("try: MILLRACE_LABS=FOLDER millrace lab list   the folder tools/labs of the source");
+        mr_say("try: MILLRACE_LABS=FOLDER millrace lab list   FOLDER: the source's tools/labs");
         return MR_EXIT_NOT_FOUND;
     }
     while ((entry = readdir(folder)) && labs->count < LAB_MAX) {
@@ -198,12 +199,30 @@ static enum mr_exit list(struct mr_cli *cli, const struct labs *labs)
     return MR_EXIT_OK;
 }
 
+/* As one paragraph. */
+static void print_about(const struct lab *lab)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < lab->about_count; i++)
+        for (const char *at = lab->about[i]; *at;) {
+            size_t size = strcspn(at, " ");
+
+            if (used > 0 && used + 1 + size > COLUMNS) {
+                putchar('\n');
+                used = 0;
+            }
+            used += (size_t)printf("%s%.*s", used ? " " : "", (int)size, at);
+            at += size + (at[size] == ' ');
+        }
+    putchar('\n');
+}
+
 static enum mr_exit show(const struct lab *lab)
 {
     printf("%s%d. %s%s\n\n", mr_colour_on(stdout, MR_BOLD), lab->number, lab->title,
            mr_colour_off(stdout));
-    for (size_t i = 0; i < lab->about_count; i++)
-        puts(lab->about[i]);
+    print_about(lab);
     printf("\nIt is a script: %s\n", lab->path);
     printf("millrace lab run %s   runs it\n", lab->name);
     return MR_EXIT_OK;

@@ -16,50 +16,66 @@ mapfile -t labs < <(sed -nE 's/^[0-9]+  ([a-z-]+) .*/\1/p' "$work/out")
 check "there are eight" [ ${#labs[@]} = 8 ]
 check "for programs" [ "$(millrace lab list --json | grep -c '"title"')" = 8 ]
 
-# In a pipe, all at once: each in its own directory.
-pids=()
-for lab in "${labs[@]}"; do
-    "$MILLRACE" lab run "$lab" > "$work/$lab.out" 2> "$work/$lab.err" < /dev/null &
-    pids+=($!)
-done
-for i in "${!labs[@]}"; do
-    lab=${labs[i]}
-    wait "${pids[i]}"
-    check "$lab runs" [ $? = 0 ]
-    cp "$work/$lab.out" "$work/out"
-    check "$lab says nothing went wrong" [ ! -s "$work/$lab.err" ]
-    check "$lab shows commands" grep -q '^\$ millrace ' "$work/$lab.out"
-    check "$lab asks" grep -q '^Question: ' "$work/$lab.out"
-    check "$lab answers where nobody can" grep -qE "^Answer: [0-9a-z]+, which millrace lab run $lab --answer" \
-        "$work/$lab.out"
-    check "$lab has no colours in a pipe" lacks $'\e' "$work/$lab.out"
-    check "$lab: nothing but commands is over 80 columns" \
-        awk '/^[^$]/ && length > 80 { print; exit 1 }' "$work/$lab.out"
-    check "$lab is explained" ends 0 millrace lab show "$lab"
-    check "$lab has a title and a text" [ "$(grep -c . "$work/out")" -ge 4 ]
-done
+declare -A right=([put-get]=1 [ordering]=0 [hot-shard]=5 [resharding]=2 [fan-out]=5 [checkpoints]=7
+    [throttling]=1000 [cost]=18132)
 
-for lab in put-get ordering checkpoints; do
-    answer=$(sed -nE 's/^Answer: ([0-9a-z]+),.*/\1/p' "$work/$lab.out")
-    check "$lab: the answer is right" ends 0 millrace lab run $lab --answer "$answer"
-    check "$lab: says so" grep -q 'is right\.$' "$work/out"
-    check "$lab: another is not" ends 1 millrace lab run $lab --answer 77
-done
-check "by its number" ends 0 millrace lab run 6 --answer ' 7 '
-
-# terminal KEYS COMMAND: runs it in a terminal of 80x24 where KEYS are typed
+# terminal NAME KEYS COMMAND: runs it in a terminal of 80x24 where KEYS are typed
 terminal() {
     # shellcheck disable=SC2059 # with escapes
-    (printf "$1") | script -qec "stty rows 24 cols 80; TERM=xterm $2" /dev/null > "$work/out" 2> "$work/err"
+    (printf "$2") | script -qec "stty rows 24 cols 80; TERM=xterm $3" /dev/null 2> "$work/$1.err" |
+        tr -d '\r' > "$work/$1"
+    return "${PIPESTATUS[1]}"
 }
-check "in a terminal it waits, asks, and takes an answer" terminal '\n\n\n\n\nfive\n1\n' \
-    "env -u NO_COLOR '$MILLRACE' lab run put-get"
-check "with colours" grep -q $'\e\[1m' "$work/out"
-check "waits for Enter" grep -q 'Enter goes on' "$work/out"
-check "says what is wrong" grep -q 'Not quite' "$work/out"
-check "says what is right" grep -q 'Right\.' "$work/out"
-check "NO_COLOR is heeded in a terminal" terminal '1\n' "env NO_COLOR=1 '$MILLRACE' lab run put-get --fast"
-check "there is none" [ "$(grep -c $'\e\[[0-9;]*m' "$work/out")" = 0 ]
+
+# plain FILE: what one sees
+plain() {
+    sed -E $'s/\e\\[[0-9;]*[a-zA-Z]//g' "$work/$1"
+}
+
+is_narrow() { # FILE: 80 columns
+    ! plain "$1" | LC_ALL=C.UTF-8 grep -E '.{81}'
+}
+
+is_low() { # FILE: what is shown between two pauses is a screen
+    plain "$1" | awk '/^-- Enter goes on/ { lines = 0 } ++lines > 25 { exit 1 }'
+}
+
+# All at once, each in its own directory: in a pipe; in a terminal, where Enter is pressed at each pause,
+# then a wrong answer is given and the right one; in one without colours.
+keys_of() { # LAB
+    printf '\\n%.0s' $(seq "$(grep -c '^step ' tools/labs/?-"$1".sh)")
+    printf 'nonsense\\n%s\\n' "${right[$1]}"
+}
+for lab in "${labs[@]}"; do
+    { "$MILLRACE" lab run "$lab" > "$work/$lab.pipe" 2> "$work/$lab.pipe.err" < /dev/null; echo $? > "$work/$lab.pipe.code"; } &
+    { terminal "$lab.tty" "$(keys_of "$lab")" "env -u NO_COLOR '$MILLRACE' lab run $lab"; echo $? > "$work/$lab.tty.code"; } &
+    { terminal "$lab.dull" "" "env NO_COLOR=1 '$MILLRACE' lab run $lab --answer ${right[$lab]}"; echo $? > "$work/$lab.dull.code"; } &
+done
+wait
+for lab in "${labs[@]}"; do
+    for way in pipe tty dull; do
+        check "$lab runs: $way" [ "$(cat "$work/$lab.$way.code")" = 0 ]
+        check "$lab says nothing went wrong: $way" [ ! -s "$work/$lab.$way.err" ]
+        check "$lab shows commands: $way" eval 'plain "$lab.$way" | grep -q "^\$ millrace "'
+        check "$lab asks: $way" eval 'plain "$lab.$way" | grep -q "^Question: "'
+        check "$lab has lines of 80 columns: $way" is_narrow "$lab.$way"
+    done
+    check "$lab answers where nobody can" grep -qE "^Answer: ${right[$lab]}, which millrace lab run $lab --answer" "$work/$lab.pipe"
+    check "$lab has no escapes in a pipe" lacks $'\e' "$work/$lab.pipe"
+    check "$lab has colours in a terminal" grep -q $'\e\[1m' "$work/$lab.tty"
+    check "$lab shows a screen at a time" is_low "$lab.tty"
+    check "$lab waits for Enter" grep -q 'Enter goes on' "$work/$lab.tty"
+    check "$lab knows a wrong answer" grep -q 'Not quite' "$work/$lab.tty"
+    check "$lab knows the right one" eval 'plain "$lab.tty" | grep -q "Right\.$"'
+    check "$lab heeds NO_COLOR" [ "$(grep -c $'\e\[[0-9;]*m' "$work/$lab.dull")" = 0 ]
+    check "$lab checks --answer" eval 'plain "$lab.dull" | grep -q "^${right[$lab]} is right\.$"'
+    check "$lab is explained" ends 0 millrace lab show "$lab"
+    check "$lab has a title and a text" [ "$(grep -c . "$work/out")" -ge 4 ]
+    check "$lab: in 80 columns" is_narrow out
+    check "$lab: no more than that" lacks shellcheck "$work/out"
+done
+check "another answer is not right" ends 1 millrace lab run checkpoints --answer 77
+check "by its number" ends 0 millrace lab run 6 --answer ' 7 '
 
 check "a lab that is none" ends 4 millrace lab run put-gte
 check "is guessed" says "did you mean 'put-get'?"

@@ -143,8 +143,8 @@ static bool is_better(const struct mr_scheme_result *a, const struct mr_scheme_r
 
     if (!a->needed != !b->needed)
         return a->needed > 0;
-    if (!a->needed && x->high != y->high)
-        return x->high < y->high;
+    if (!a->needed)
+        return a->outcomes[MR_GRID_SHARDS_MAX - 1].high < b->outcomes[MR_GRID_SHARDS_MAX - 1].high;
     if (a->suggested != b->suggested)
         return a->suggested < b->suggested;
     if ((a->of->order != NULL) != (b->of->order != NULL))

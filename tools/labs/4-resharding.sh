@@ -15,10 +15,11 @@ run "millrace split flights 0"
 look "Two new shards; shard 0 is closed. What is put from now on goes to its children."
 
 step "5,000 more, then merge the cold half with its neighbour"
-run "sed -n '5001,10000p' flights.ndjson | millrace put flights --key-field origin -q"
+run "sed -n '5001,10000p' flights.ndjson |
+    millrace put flights --key-field origin -q"
 run "millrace merge flights 1 3"
 run "millrace shards flights"
-look "LINEAGE tells what each shard was made of > what it became."
+look "LINEAGE tells what each shard was made of → what it became."
 
 step "The hash space, after each change"
 run "millrace shards flights --history"

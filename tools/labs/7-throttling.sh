@@ -6,8 +6,7 @@
 . "$(dirname "$0")/lab.sh"
 
 figures() { # FILE
-    say "put $(field generated_count < "$1"), stored $(field stored_count < "$1"), lost $(field rejected_count < "$1")," \
-        "refused $(field throttled_count < "$1") times, took $(field seconds < "$1") s"
+    say "put $(field generated_count < "$1"), stored $(field stored_count < "$1"), lost $(field rejected_count < "$1"), refused $(field throttled_count < "$1") times, took $(field seconds < "$1") s"
 }
 
 step "2,500 records in one second for one shard"
@@ -19,7 +18,8 @@ look "A shard begins with what it did not use in the second before, so about 2 s
 
 step "The same, and refused records are tried again: after 0.1 s, 0.2 s, 0.4 s, ..."
 run "millrace create again"
-run "millrace gen again --rate 2500 --duration 1s --limits --retries 10 -q --json > retried.json"
+run "millrace gen again --rate 2500 --duration 1s --limits --retries 10 -q --json \\
+    > retried.json"
 figures retried.json
 look "All are stored. It took longer: nobody gets more than 1,000 a second out of a shard." \
     "Each pause is random between half and all of its length, so that they do not all come at once." \
@@ -27,13 +27,15 @@ look "All are stored. It took longer: nobody gets more than 1,000 a second out o
 
 step "More load than it can take, for good"
 run "millrace create flood"
-run "millrace gen flood --rate 4000 --duration 2s --limits --retries 2 -q --json > flood.json"
+run "millrace gen flood --rate 4000 --duration 2s --limits --retries 2 -q --json \\
+    > flood.json"
 figures flood.json
 look "Backoff bridges bursts. When the mean is above the limit, only more shards or fewer records help."
 
 step "The same load on four shards"
 run "millrace create wide --shards 4"
-run "millrace gen wide --rate 4000 --duration 2s --limits --retries 4 -q --json > wide.json"
+run "millrace gen wide --rate 4000 --duration 2s --limits --retries 4 -q --json \\
+    > wide.json"
 figures wide.json
 
 ask "How many records a second does one shard take in the long run?" 1000 \
