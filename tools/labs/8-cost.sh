@@ -38,8 +38,8 @@ look "The busiest airport alone has a share of all: with N shards its shard gets
     "A key's share times the load must stay below one shard, or it is throttled however many you buy."
 
 step "Or ask: the same traffic a million times as fast, for two choices of the key"
-run "millrace keys flights.ndjson -k origin -k origin+destination --speed 1000000x |
-    sed '/^Throttled/,\$d'"
+run "millrace keys flights.ndjson --speed 1000000x -k origin \\
+    -k origin+destination 2> talk | sed '/^Throttled/,\$d'"
 look "The verdict comes first. millrace keys FILE --html PAGE draws it; --advise says where to split."
 
 top=$(millrace tail flights -F '%k\n' | sort | uniq -c | sort -rn | awk 'NR == 1 { print $1 }')
