@@ -190,13 +190,27 @@ static mr_bytes region_of(const struct mr_local *local, const struct mr_call *ca
     return call->region.data && call->region.size < 33 ? call->region : mr_text(local->region);
 }
 
+/* What has no room is cut off, as by snprintf(). */
+static size_t add(char arn[ARN_BYTES], size_t used, mr_bytes text)
+{
+    size_t room = ARN_BYTES - 1 - used, size = text.size < room ? text.size : room;
+
+    if (size > 0)
+        memcpy(arn + used, text.data, size);
+    arn[used + size] = 0;
+    return used + size;
+}
+
+/* By hand: where callers are told apart each call writes one. */
 void mr_stream_arn(const struct mr_local *local, const struct mr_call *call, const char *name,
                    char arn[ARN_BYTES])
 {
-    mr_bytes region = region_of(local, call);
+    const mr_bytes parts[] = {mr_text("arn:aws:kinesis:"), region_of(local, call), mr_text(":"),
+                              mr_text(local->account),     mr_text(":stream/"),    mr_text(name)};
+    size_t used = 0;
 
-    snprintf(arn, ARN_BYTES, "arn:aws:kinesis:%.*s:%s:stream/%s", TEXT(region), local->account,
-             name);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        used = add(arn, used, parts[i]);
 }
 
 void mr_consumer_arn(const struct mr_local *local, const struct mr_call *call, const char *stream,

@@ -88,7 +88,7 @@ static void put_hash(struct mr_pack *out, mr_bytes bytes)
     char hex[MR_SIGN_HEX_BYTES];
 
     mr_sign_hash(bytes, hex);
-    put(out, hex);
+    mr_pack_bytes(out, (mr_bytes){hex, sizeof hex - 1});
 }
 
 static bool is_blank(char c)
