@@ -8,7 +8,7 @@ set -uo pipefail
 here=$PWD/tests/interop clients=$PWD/$O/interop
 [ "${O#/}" = "$O" ] || clients=$O/interop
 work=$(mktemp -d)
-server=''
+server='' names=()
 trap '[ -z "$server" ] || kill -9 "$server" 2> /dev/null; rm -rf "$work"' EXIT
 
 install_clients() {
@@ -85,6 +85,7 @@ picked() { # NAME
 
 # run NAME COMMAND...: one script, whose lines count; so does its end
 run() {
+    names+=("$1")
     picked "$1" || return 0
     "${@:2}" > "$work/out" 2>&1 < /dev/null || echo "not ok - $1: ended with $?" >> "$work/out"
     grep -v '^ok' "$work/out"
@@ -200,4 +201,5 @@ run kafka "$here/kafka/audit.sh" "$clients/kafka"
 
 passed=$(grep -c '^ok' "$work/all") failed=$(grep -c '^not ok' "$work/all")
 echo "$passed passed, $failed failed"
+[ "$passed" != 0 ] || [ "$failed" != 0 ] || echo "nothing has such a name; there are: ${names[*]}" >&2
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
