@@ -20,7 +20,6 @@ has() { # TEXT COMMAND...
     said=$("${@:2}") || :
     [[ $said = *"$1"* ]] || { echo "$said" && return 1; }
 }
-lacks() { ! has "$@" > /dev/null; }
 
 k create-stream --stream-name "$stream" --shard-count 1
 k wait stream-exists --stream-name "$stream"
@@ -38,7 +37,7 @@ check "after 25 only the younger one" has 1 count
 # ---- iterators -------------------------------------------------------------------------
 old=$(iterator)
 ahead 280s
-check "an iterator is good for 280 seconds, and the time this takes" lacks Expired k get-records --shard-iterator "$old"
+check "an iterator is good for 280 seconds, and the time this takes" has '"Records": [' k get-records --shard-iterator "$old"
 ahead 30s
 check "and not for 310" has ExpiredIteratorException k get-records --shard-iterator "$old"
 
@@ -51,7 +50,7 @@ mode PROVISIONED
 k wait stream-exists --stream-name "$stream"
 check "a third change of mode in a day is refused" has LimitExceededException mode ON_DEMAND
 ahead 24h
-check "a day later it is not" lacks Exception mode ON_DEMAND
+check "a day later it is not" mode ON_DEMAND
 k wait stream-exists --stream-name "$stream"
 
 # ---- retries ---------------------------------------------------------------------------
@@ -69,6 +68,6 @@ faults 'operation=PutRecord,count=1,disconnect=after'
 check "so is a connection that was cut" has SequenceNumber put 3
 check "... and what was done already is done twice" has '"Records": [' k get-records --shard-iterator "$(iterator)"
 faults 'operation=PutRecord,error=ValidationException'
-check "a mistake of the caller's is not" lacks SequenceNumber put 3
+check "a mistake of the caller's is not" has ValidationException put 3
 check "it tried once" has 1 hits
 curl -sS -X DELETE "$admin/faults"
