@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#define NAME_COUNT 512 /* of a unit: a power of two */
+
 static struct mr_unit *open_unit(struct mr_producer *producer, struct mr_producer_shard *shard)
 {
     struct mr_unit *unit = mr_unit_take(producer);
@@ -55,14 +57,44 @@ static bool has_same_explicit_key(const struct mr_pending *a, const struct mr_pe
     return a->has_explicit_hash_key && mr_hash_key_equal(a->hash_key, b->hash_key);
 }
 
-/*
- * Finds the places of the record's keys in the unit, and what it adds to its bytes. A key that is in
- * the unit is known from its lane, without a table; or, if it has many lanes, from the last new one.
- */
-static size_t name_keys(const struct mr_unit *unit, struct mr_pending *record,
-                        const struct mr_lane *lane)
+static struct mr_name *name_of(const struct mr_unit *unit, mr_hash_key hash)
 {
-    const struct mr_pending *own = lane && lane->unit == unit ? lane->named_by : NULL;
+    return &unit->names[hash.lo % NAME_COUNT];
+}
+
+static uint16_t tag_of(mr_hash_key hash)
+{
+    return (uint16_t)hash.hi;
+}
+
+/* A record of the unit that probably has the same key; or NULL. */
+static const struct mr_pending *find_name(const struct mr_unit *unit,
+                                          const struct mr_pending *record)
+{
+    const struct mr_name *name = unit->names ? name_of(unit, record->hash_key) : NULL;
+
+    if (!name || name->tag != tag_of(record->hash_key) || name->index >= unit->record_count)
+        return NULL;
+    return unit->records[name->index];
+}
+
+/* The record will be the unit's last. A key that comes again is seldom forgotten for another one. */
+static void add_name(struct mr_unit *unit, const struct mr_pending *record)
+{
+    if (!unit->names)
+        unit->names = mr_alloc_zero(NAME_COUNT, sizeof *unit->names);
+    if (unit->record_count <= UINT16_MAX)
+        *name_of(unit, record->hash_key) =
+            (struct mr_name){tag_of(record->hash_key), (uint16_t)unit->record_count};
+}
+
+/*
+ * Finds the places of the record's keys in the unit, and what it adds to its bytes. One partition key
+ * with many explicit hash keys is known from the last new one.
+ */
+static size_t name_keys(const struct mr_unit *unit, struct mr_pending *record)
+{
+    const struct mr_pending *own = find_name(unit, record);
     const struct mr_pending *like = own && has_same_key(own, record) ? own : unit->named_by;
     size_t bytes = 0;
 
@@ -86,16 +118,18 @@ static size_t name_keys(const struct mr_unit *unit, struct mr_pending *record,
 static void add(struct mr_producer *producer, struct mr_unit *unit, struct mr_pending *record,
                 struct mr_lane *lane, size_t bytes)
 {
+    bool brings_explicit =
+        record->has_explicit_hash_key && record->explicit_index == unit->explicit_count;
+
+    if (producer->config.aggregates && (record->key_index == unit->key_count || brings_explicit))
+        add_name(unit, record);
     if (record->key_index == unit->key_count) {
         unit->key_count++;
         unit->named_by = record;
     }
-    if (record->has_explicit_hash_key && record->explicit_index == unit->explicit_count)
-        unit->explicit_count++;
+    unit->explicit_count += brings_explicit;
     mr_unit_add(producer, unit, record, lane);
     unit->bytes += bytes;
-    if (lane)
-        lane->named_by = record;
 }
 
 static bool join_shard(struct mr_producer *producer, struct mr_pending *record,
@@ -108,7 +142,7 @@ static bool join_shard(struct mr_producer *producer, struct mr_pending *record,
     if (lane && lane->unit && lane->unit != unit)
         return false;
     if (unit) {
-        bytes = name_keys(unit, record, lane);
+        bytes = name_keys(unit, record);
         if (unit->bytes + bytes > producer->config.aggregate_bytes ||
             unit->record_count == producer->config.aggregate_count) {
             end_full_unit(producer, unit);
@@ -119,7 +153,7 @@ static bool join_shard(struct mr_producer *producer, struct mr_pending *record,
     }
     if (!unit) {
         unit = open_unit(producer, shard);
-        bytes = name_keys(unit, record, lane);
+        bytes = name_keys(unit, record);
     }
     add(producer, unit, record, lane, bytes);
     if (!producer->config.aggregates)

@@ -98,6 +98,8 @@ static bool has_come(struct mr_producer *producer)
 {
     size_t enough = producer->config.linger_ms > 0 && has_work(producer) ? BUSY_RECORDS : 1;
 
+    if (producer->is_emptying) /* it takes none */
+        enough = SIZE_MAX;
     return mr_intake_has(&producer->intake, enough) || atomic_load(&producer->answered) ||
            (producer->map.call.is_under_way && atomic_load(&producer->map.call.is_answered));
 }
@@ -191,7 +193,8 @@ mr_status mr_producer_make(struct mr_producer **out, const struct mr_producer_co
     producer->now_ns = clock->monotonic_ns(clock);
     mr_intake_init(&producer->intake, config.buffer_bytes);
     status = mr_map_open(producer, error);
-    producer->can_trust = config.is_ordered && config.service->put && !producer->map.is_needed;
+    producer->can_trust =
+        config.is_ordered && config.service->put && producer->config.rate_limit == 0;
     if (status)
         mr_producer_free(producer);
     else

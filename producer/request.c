@@ -25,10 +25,14 @@ void mr_stage_note_failure(struct mr_producer *producer, mr_bytes name, mr_bytes
 static bool call_with_batch(struct mr_service *service, struct mr_sending *sending, mr_bytes stream,
                             bool is_arn)
 {
-    sending->batch = (struct mr_puts){.puts = sending->puts,
-                                      .count = sending->count,
-                                      .results = sending->results,
-                                      .is_whole = sending->producer->is_trusting};
+    const struct mr_producer *producer = sending->producer;
+
+    sending->batch = (struct mr_puts){
+        .puts = sending->puts,
+        .count = sending->count,
+        .results = sending->results,
+        .is_whole = producer->is_trusting,
+        .shards = producer->is_trusting && producer->map.is_needed ? sending->shards : NULL};
     *(is_arn ? &sending->batch.stream_arn : &sending->batch.stream_name) = stream;
     sending->call.request = &sending->batch;
     return service->put(service, &sending->call);

@@ -164,20 +164,29 @@ void mr_stage_retry_dissolve(struct mr_producer *producer, struct mr_unit *unit)
     mr_unit_give(producer, unit);
 }
 
+static void take_open(struct mr_unit **open, struct mr_units *units)
+{
+    if (*open)
+        mr_units_push(units, *open);
+    *open = NULL;
+}
+
 void mr_stage_retry_dissolve_all(struct mr_producer *producer, struct mr_units units)
 {
-    struct mr_units ready = producer->ready;
-    struct mr_unit *open = producer->open_loose, *unit;
+    struct mr_units ready = producer->ready, open = {0};
+    struct mr_unit *unit;
 
     producer->ready = (struct mr_units){0};
     producer->ready_count = producer->ready_bytes = 0;
-    producer->open_loose = NULL;
+    take_open(&producer->open_loose, &open);
+    for (size_t i = 0; i < producer->map.count; i++)
+        take_open(&producer->map.shards[i]->open, &open);
     while ((unit = mr_units_pop(&units)))
         mr_stage_retry_dissolve(producer, unit);
     while ((unit = mr_units_pop(&ready)))
         mr_stage_retry_dissolve(producer, unit);
-    if (open)
-        mr_stage_retry_dissolve(producer, open);
+    while ((unit = mr_units_pop(&open)))
+        mr_stage_retry_dissolve(producer, unit);
 }
 
 /* ---- held ----------------------------------------------------------------------------------- */

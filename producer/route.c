@@ -6,8 +6,10 @@
 #include "base/u128.h"
 #include "stage.h"
 
-#define HASHED_AT_ONCE 64
+#define TAKEN_SIDE_BY_SIDE 64
 #define TAKEN_AT_ONCE 4096 /* records a step, about */
+#define SECOND_NS UINT64_C(1000000000)
+#define EMPTYING_NS (SECOND_NS / 10)
 
 /* ---- P5 ------------------------------------------------------------------------------------- */
 
@@ -32,13 +34,18 @@ static mr_hash_key lane_of(const struct mr_pending *record, mr_hash_key hash)
     return record->has_explicit_hash_key ? mr_hash_key_add(hash, record->hash_key) : hash;
 }
 
+static void hash(struct mr_pending *record)
+{
+    if (!record->is_hashed)
+        record->hash_key = mr_hash_key_of(mr_pending_key(record));
+    record->is_hashed = true;
+}
+
 mr_hash_key mr_stage_route_lane(struct mr_pending *record)
 {
     if (record->has_explicit_hash_key)
         return lane_of(record, mr_hash_key_of(mr_pending_key(record)));
-    if (!record->is_hashed)
-        record->hash_key = mr_hash_key_of(mr_pending_key(record));
-    record->is_hashed = true;
+    hash(record);
     return record->hash_key;
 }
 
@@ -51,69 +58,91 @@ static void admit(struct mr_producer *producer, struct mr_pending *record, struc
     }
 }
 
-static void admit_hashed(struct mr_producer *producer, struct mr_pending *record,
-                         mr_hash_key lane_hash)
+static bool has_lanes(const struct mr_producer *producer)
 {
-    struct mr_lane *lane = NULL;
-
-    if (producer->config.is_ordered)
-        lane = mr_lane_get(&producer->lanes, lane_hash);
-    admit(producer, record, lane);
+    return producer->config.is_ordered && !producer->is_trusting;
 }
 
 void mr_stage_route_admit(struct mr_producer *producer, struct mr_pending *record)
 {
-    if (mr_stage_retry_is_late(producer, record))
+    struct mr_lane *lane = NULL;
+
+    if (mr_stage_retry_is_late(producer, record)) {
         mr_stage_retry_fail_late(producer, record);
-    else if (producer->is_trusting)
-        admit(producer, record, NULL);
-    else
-        admit_hashed(producer, record, mr_stage_route_lane(record));
+        return;
+    }
+    if (has_lanes(producer))
+        lane = mr_lane_get(&producer->lanes, mr_stage_route_lane(record));
+    else if (producer->map.is_needed)
+        hash(record);
+    admit(producer, record, lane);
 }
 
-static void admit_hashed_many(struct mr_producer *producer, struct mr_pending **records,
-                              size_t count)
+/* Fetches what admission will look at, side by side. */
+static void prepare(struct mr_producer *producer, struct mr_pending **records, size_t count)
 {
-    mr_hash_key hashes[HASHED_AT_ONCE];
-    mr_bytes keys[HASHED_AT_ONCE] = {{NULL, 0}};
+    mr_hash_key hashes[TAKEN_SIDE_BY_SIDE];
+    mr_bytes keys[TAKEN_SIDE_BY_SIDE] = {{NULL, 0}};
+    size_t unhashed[TAKEN_SIDE_BY_SIDE], unhashed_count = 0;
 
     for (size_t i = 0; i < count; i++)
-        keys[i] = mr_pending_key(records[i]);
-    mr_hash_keys_of(keys, sizeof *keys, count, hashes);
-    mr_lanes_prefetch(&producer->lanes, hashes, count);
-    for (size_t i = 0; i < count; i++) {
-        if (!records[i]->has_explicit_hash_key)
-            records[i]->hash_key = hashes[i];
-        records[i]->is_hashed = true;
-        if (mr_stage_retry_is_late(producer, records[i]))
-            mr_stage_retry_fail_late(producer, records[i]);
-        else
-            admit_hashed(producer, records[i], lane_of(records[i], hashes[i]));
+        if (!records[i]->is_hashed) {
+            keys[unhashed_count] = mr_pending_key(records[i]);
+            unhashed[unhashed_count++] = i;
+        }
+    if (unhashed_count > 0)
+        mr_hash_keys_of(keys, sizeof *keys, unhashed_count, hashes);
+    for (size_t i = 0; i < unhashed_count; i++) {
+        records[unhashed[i]]->hash_key = hashes[i];
+        records[unhashed[i]]->is_hashed = true;
     }
+    for (size_t i = 0; i < count; i++)
+        hashes[i] = records[i]->hash_key;
+    if (has_lanes(producer))
+        mr_lanes_prefetch(&producer->lanes, hashes, count);
 }
 
 static void admit_many(struct mr_producer *producer, struct mr_pending **records, size_t count)
 {
-    if (!producer->is_trusting)
-        admit_hashed_many(producer, records, count);
-    else
-        for (size_t i = 0; i < count; i++)
-            mr_stage_route_admit(producer, records[i]);
+    if (has_lanes(producer) || producer->map.is_needed)
+        prepare(producer, records, count);
+    for (size_t i = 0; i < count; i++)
+        mr_stage_route_admit(producer, records[i]);
+}
+
+/* ---- trust ---------------------------------------------------------------------------------- */
+
+/*
+ * P4: when lanes are empty they are needed no longer. So that they get so, nothing comes in for the
+ * first part of each second after a refusal, unless what they have has to wait for a retry anyway.
+ */
+static void look_at_trust(struct mr_producer *producer)
+{
+    bool is_good_time = (producer->now_ns - producer->distrusted_ns) % SECOND_NS < EMPTYING_NS;
+
+    if (!producer->can_trust || producer->map.is_wanted) {
+        producer->is_emptying = false;
+        return;
+    }
+    if (producer->lanes.count == 0)
+        producer->is_trusting = true;
+    producer->is_emptying = is_good_time && producer->lanes.count > 0 && producer->held_count == 0;
+    producer->is_urgent |= producer->is_emptying;
 }
 
 void mr_stage_route(struct mr_producer *producer)
 {
-    struct mr_pending *records[HASHED_AT_ONCE];
+    struct mr_pending *records[TAKEN_SIDE_BY_SIDE];
     struct mr_taken taken;
     size_t count = 0, all = 0;
 
     mr_map_update(producer);
-    if (producer->can_trust && producer->lanes.count == 0)
-        producer->is_trusting = true;
-    while (all < TAKEN_AT_ONCE && mr_intake_take(&producer->intake, &taken)) {
+    look_at_trust(producer);
+    while (all < TAKEN_AT_ONCE && !producer->is_emptying &&
+           mr_intake_take(&producer->intake, &taken)) {
         while ((records[count] = mr_taken_next(&taken))) {
             all++;
-            if (++count < HASHED_AT_ONCE)
+            if (++count < TAKEN_SIDE_BY_SIDE)
                 continue;
             admit_many(producer, records, count);
             count = 0;

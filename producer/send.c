@@ -30,6 +30,7 @@ static struct mr_sending *take(struct mr_producer *producer)
     sending->producer = producer;
     sending->arena = MR_ARENA(ANSWER_BYTES_MAX);
     sending->puts = mr_alloc(count * sizeof *sending->puts);
+    sending->shards = mr_alloc(count * sizeof *sending->shards);
     sending->results = mr_alloc(count * sizeof *sending->results);
     return sending;
 }
@@ -50,6 +51,7 @@ void mr_stage_send_fini(struct mr_producer *producer)
         mr_arena_fini(&sending->arena);
         mr_pack_fini(&sending->aggregates);
         mr_free(sending->puts);
+        mr_free(sending->shards);
         mr_free(sending->results);
         mr_free(sending);
     }
@@ -96,12 +98,14 @@ static void fill(struct mr_sending *sending)
 {
     mr_put *put = sending->puts;
 
-    for (const struct mr_unit *unit = sending->units.first; unit; unit = unit->next)
+    for (const struct mr_unit *unit = sending->units.first; unit; unit = unit->next) {
+        sending->shards[put - sending->puts] = unit->predicted;
         if (is_aggregate(unit))
             *put++ = put_of_aggregate(sending, unit);
         else
             for (size_t i = 0; i < unit->record_count; i++)
                 *put++ = put_of_record(unit->records[i]);
+    }
 }
 
 /* The aggregates among the records, side by side. */
@@ -152,7 +156,8 @@ void mr_stage_send(struct mr_producer *producer, struct mr_units units, size_t c
             producer->doubted = sending;
         return;
     }
-    /* P4, P5: none of these fails alone any more, but an aggregate may be in the wrong shard. */
+    /* P4, P5: none of these fails alone any more; but as long as there are lanes, because one was
+     * refused, an aggregate may be in the wrong shard. */
     for (struct mr_unit *unit = units.first; unit; unit = unit->next)
         if (!producer->config.aggregates)
             mr_stage_retry_release(producer, unit);
@@ -237,6 +242,9 @@ static void distrust(struct mr_producer *producer, struct mr_sending *sending)
     mr_count(&producer->counts.requests_failed, 1);
     mr_count(&producer->counts.retries, sending->count);
     producer->is_trusting = false;
+    producer->distrusted_ns = producer->now_ns;
+    if (producer->map.is_needed)
+        mr_map_refresh(producer);
     mr_stage_retry_dissolve_all(producer, sending->units);
 }
 

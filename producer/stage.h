@@ -55,6 +55,12 @@ struct mr_queue {
     struct mr_pending *first, *last;
 };
 
+/* Where in a unit a key may be found: nothing is cleared, so that what it says has to be looked at. */
+struct mr_name {
+    uint16_t tag; /* of the key's hash */
+    uint16_t index;
+};
+
 /*
  * Records that go the same way together. Of a shard: they become one record of the stream, an
  * aggregate if they are several. Loose ones, of any shards, become one each: where nothing depends
@@ -70,6 +76,7 @@ struct mr_unit {
     struct mr_lane **lanes; /* that it blocks; of loose records one each, in their order */
     size_t lane_count, lane_capacity;
     struct mr_pending *named_by; /* the last that brought a new key */
+    struct mr_name *names;       /* a table of such records; or NULL */
     uint32_t key_count, explicit_count;
     uint32_t attempt_count;   /* requests that carried it */
     uint32_t attempts_before; /* the most of one of its records, in other units */
@@ -93,7 +100,6 @@ struct mr_lane {
     struct mr_lane *next; /* in the table, or of the free ones */
     mr_hash_key hash;     /* of the key */
     struct mr_unit *unit;
-    struct mr_pending *named_by; /* which has its key's place in that unit, while it is filled */
     struct mr_queue waiting;
 };
 
@@ -185,7 +191,8 @@ struct mr_sending {
     size_t count; /* of records of the stream */
     struct mr_arena arena;
     struct mr_pack aggregates;
-    mr_put *puts; /* one each */
+    mr_put *puts;        /* one each */
+    mr_shard_id *shards; /* that they are meant for */
     mr_put_result *results;
     struct mr_puts batch; /* of them, for a service in this process */
 };
@@ -220,8 +227,10 @@ struct mr_producer {
     struct mr_lanes lanes;
 
     /* P4 without lanes: requests go whole, one behind the other, to a service that tells at once
-     * whether they have their places. One that has none yet is a wall. */
-    bool can_trust, is_trusting;
+     * whether they have their places. One that has none yet is a wall. After a refusal there are
+     * lanes for a while: then what is in them goes first, without more coming in. */
+    bool can_trust, is_trusting, is_emptying;
+    uint64_t distrusted_ns;
     struct mr_sending *doubted;
 
     struct mr_route_map map;

@@ -16,6 +16,7 @@ struct mr_unit *mr_unit_take(struct mr_producer *producer)
                              .record_capacity = old.record_capacity,
                              .lanes = old.lanes,
                              .lane_capacity = old.lane_capacity,
+                             .names = old.names,
                              .company_max = UINT32_MAX,
                              .due_ns = MR_NEVER,
                              .expires_ns = MR_NEVER};
@@ -34,6 +35,7 @@ void mr_units_fini(struct mr_producer *producer)
         producer->free_units = unit->next;
         mr_free(unit->records);
         mr_free(unit->lanes);
+        mr_free(unit->names);
         mr_free(unit);
     }
 }

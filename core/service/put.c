@@ -21,6 +21,7 @@ struct put {
     bool is_encrypted, is_auto;
     bool is_batch; /* its results are read as they are */
     bool is_whole;
+    const mr_shard_id *shards;
     uint32_t record_bytes_max;
     size_t count;
     const mr_put *puts;
@@ -275,14 +276,19 @@ static mr_status submit_to(mr_engine *engine, struct put *put, bool may_wait, bo
                            mr_error *error)
 {
     struct mr_call *call = put->call;
+    const struct mr_put_order order = {.stream = put->stream,
+                                       .puts = put->puts,
+                                       .count = put->count,
+                                       .results = put->results,
+                                       .is_whole = put->is_whole,
+                                       .shards = put->shards,
+                                       .wait_ms = may_wait ? WAIT_MS : 0};
 
     *are_placed = false;
-
     if (call->origin)
         return mr_put_from(engine, put->stream, &call->origin->origin, put->puts, put->count,
                            put->results, may_wait ? WAIT_MS : 0, finish, call, error);
-    return mr_put_place(engine, put->stream, put->puts, put->count, put->results, put->is_whole,
-                        may_wait ? WAIT_MS : 0, finish, call, are_placed, error);
+    return mr_put_place(engine, &order, finish, call, are_placed, error);
 }
 
 /* False, and nothing happened: the engine cannot take it at once. */
@@ -478,6 +484,7 @@ bool mr_do_put_batch(struct mr_local *local, struct mr_call *call)
     put->call = call;
     put->is_batch = true;
     put->is_whole = batch->is_whole;
+    put->shards = batch->shards;
     put->count = batch->count;
     put->puts = batch->puts;
     put->results = batch->results;

@@ -210,8 +210,9 @@ struct mr_puts {
     mr_bytes stream_name, stream_arn; /* one of them */
     const mr_put *puts;
     size_t count;
-    mr_put_result *results; /* filled unless all are refused */
-    bool is_whole;          /* if one would be refused, all are: the call is */
+    mr_put_result *results;    /* filled unless all are refused */
+    bool is_whole;             /* if one would be refused, all are: the call is */
+    const mr_shard_id *shards; /* of a whole one: so is one that is not of this shard; or NULL */
 };
 
 struct mr_service {

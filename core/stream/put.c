@@ -14,6 +14,7 @@
 #include "os/thread.h"
 #include "stream/engine.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define RECORD_BYTES_MORE 64          /* of a batch's limit, for each record */
@@ -159,17 +160,6 @@ static mr_status check_key(const mr_put *put)
         return MR_INVALID;
     return chars > MR_PARTITION_KEY_CHARS_MAX ? MR_LIMIT : MR_OK;
 }
-
-/* A batch as it was asked for. */
-struct asked {
-    const char *stream;
-    const mr_origin *origin;
-    const mr_put *puts;
-    size_t count;
-    mr_put_result *results;
-    uint32_t wait_ms;
-    bool is_whole; /* else good records are stored even where others are refused */
-};
 
 static mr_status check(const mr_put *puts, size_t count, mr_put_result *results,
                        bool *has_implicit_key, mr_error *error)
@@ -372,34 +362,48 @@ static bool hold_routes(struct mr_engine *engine, uint32_t wait_ms)
 }
 
 /* The first refusal of a batch that is stored whole or not at all; then the others wait for it. */
-static mr_status refusal_of(const struct asked *asked, mr_error *error)
+static mr_status refusal_of(const struct mr_put_order *order, mr_error *error)
 {
-    for (size_t i = 0; asked->is_whole && i < asked->count; i++) {
-        mr_status status = asked->results[i].status;
+    for (size_t i = 0; order->is_whole && i < order->count; i++) {
+        mr_status status = order->results[i].status;
 
         if (!status)
             continue;
-        refuse(asked->results, asked->count, MR_BUSY);
-        return mr_fail(error, status, "record %zu of %zu: %s", i + 1, asked->count,
+        refuse(order->results, order->count, MR_BUSY);
+        return mr_fail(error, status, "record %zu of %zu: %s", i + 1, order->count,
                        mr_status_text(status));
     }
     return MR_OK;
 }
 
-static mr_status append_runs(struct mr_engine *engine, const struct asked *asked,
+/* Whether each record goes to the shard that it is meant for. */
+static mr_status check_shards(const struct work *work, const struct mr_put_order *order,
+                              mr_error *error)
+{
+    for (uint32_t g = 0; order->shards && g < work->group_count; g++)
+        for (uint32_t i = work->groups[g].first; i != NO_RECORD; i = work->next[i])
+            if (order->shards[i] != work->groups[g].id)
+                return mr_fail(error, MR_CONFLICT,
+                               "record %" PRIu32 " of %zu is not of shard %" PRIu32
+                               " any more: the stream was resharded",
+                               i + 1, order->count, order->shards[i]);
+    return MR_OK;
+}
+
+static mr_status append_runs(struct mr_engine *engine, const struct mr_put_order *order,
                              struct mr_log_append *append, struct mr_origin_claim **claim,
                              mr_error *error)
 {
     mr_status status;
 
-    if (asked->origin) {
-        status = mr_origin_claim(engine, asked->stream, asked->origin, claim, error);
+    if (order->origin) {
+        status = mr_origin_claim(engine, order->stream, order->origin, claim, error);
         if (status)
             return status;
         append->entry = mr_origin_entry(*claim);
     }
-    status = mr_log_append(engine->log, append, asked->wait_ms, error);
-    if (status && asked->origin) {
+    status = mr_log_append(engine->log, append, order->wait_ms, error);
+    if (status && order->origin) {
         mr_origin_release(engine, *claim);
         *claim = NULL;
     }
@@ -407,38 +411,40 @@ static mr_status append_runs(struct mr_engine *engine, const struct asked *asked
 }
 
 /* Gives the records of a batch their places, if there are any to give. Holds the routes. */
-static mr_status give_places(struct mr_engine *engine, struct work *work, const struct asked *asked,
-                             struct mr_log_append *append, struct mr_origin_claim **claim,
-                             mr_error *error)
+static mr_status give_places(struct mr_engine *engine, struct work *work,
+                             const struct mr_put_order *order, struct mr_log_append *append,
+                             struct mr_origin_claim **claim, mr_error *error)
 {
     const struct mr_limits limits = {.write_bytes_per_s = engine->limits.write_bytes_per_s,
                                      .write_records_per_s = engine->limits.write_records_per_s};
-    struct mr_route *route = mr_routes_get(&engine->routes, asked->stream);
+    struct mr_route *route = mr_routes_get(&engine->routes, order->stream);
     mr_status status;
 
     if (!route)
-        return mr_no_stream(asked->stream, error);
-    group_records(engine, &limits, work, route, asked->puts, asked->count, asked->results);
-    status = refusal_of(asked, error);
+        return mr_no_stream(order->stream, error);
+    group_records(engine, &limits, work, route, order->puts, order->count, order->results);
+    status = refusal_of(order, error);
+    if (!status)
+        status = check_shards(work, order, error);
     if (!status) {
-        make_runs(work, asked->puts);
+        make_runs(work, order->puts);
         append->runs = work->runs;
         append->run_count = work->run_count;
-        append->puts = asked->puts;
+        append->puts = order->puts;
         append->next_put = work->next;
         append->key_id = route->key_id;
         if (work->run_count == 0)
             return MR_OK;
-        status = append_runs(engine, asked, append, claim, error);
+        status = append_runs(engine, order, append, claim, error);
     }
     if (status)
-        return_to_limits(&limits, work, route, asked->puts);
+        return_to_limits(&limits, work, route, order->puts);
     return status;
 }
 
 /* Queues append, if any record of the batch is good; so many have places. *claim is the caller's
  * then. */
-static mr_status queue(struct mr_engine *engine, const struct asked *asked,
+static mr_status queue(struct mr_engine *engine, const struct mr_put_order *order,
                        struct mr_log_append *append, struct mr_origin_claim **claim,
                        size_t *placed_count, mr_error *error)
 {
@@ -447,57 +453,62 @@ static mr_status queue(struct mr_engine *engine, const struct asked *asked,
     struct work work;
     size_t bytes;
     bool has_implicit_key;
-    mr_status status = check(asked->puts, asked->count, asked->results, &has_implicit_key, error);
+    mr_status status = check(order->puts, order->count, order->results, &has_implicit_key, error);
 
     *placed_count = 0;
     if (status)
         return status;
-    status = refusal_of(asked, error);
+    status = refusal_of(order, error);
     if (status)
         return status;
-    bytes = work_bytes(asked->count);
+    bytes = work_bytes(order->count);
     if (bytes > sizeof stack)
         batch = take_batch(&engine->put_calls, bytes);
-    work = work_in(batch ? batch->bytes : stack, asked->count);
+    work = work_in(batch ? batch->bytes : stack, order->count);
     if (has_implicit_key)
-        mr_hash_keys_of(&asked->puts->partition_key, sizeof *asked->puts, asked->count, work.keys);
+        mr_hash_keys_of(&order->puts->partition_key, sizeof *order->puts, order->count, work.keys);
 
-    if (hold_routes(engine, asked->wait_ms)) {
-        status = give_places(engine, &work, asked, append, claim, error);
+    if (hold_routes(engine, order->wait_ms)) {
+        status = give_places(engine, &work, order, append, claim, error);
         pthread_rwlock_unlock(&engine->routes.lock);
     } else {
         status = mr_fail(error, MR_BUSY, "a stream is about to change: try again");
     }
     if (!status && work.run_count > 0)
-        *placed_count = fill_results(&work, append->at_ms, asked->results);
+        *placed_count = fill_results(&work, append->at_ms, order->results);
     else if (status)
-        refuse(asked->results, asked->count, status);
+        refuse(order->results, order->count, status);
     give_batch(&engine->put_calls, batch);
     return status;
 }
 
-static mr_status put_and_wait(struct mr_engine *engine, const struct asked *asked, mr_error *error)
+static mr_status put_and_wait(struct mr_engine *engine, const struct mr_put_order *order,
+                              mr_error *error)
 {
     struct mr_log_append append = {0}; /* done is NULL: to wait for */
     struct mr_origin_claim *claim = NULL;
     size_t placed_count;
-    mr_status status = queue(engine, asked, &append, &claim, &placed_count, error);
+    mr_status status = queue(engine, order, &append, &claim, &placed_count, error);
 
     if (placed_count == 0)
         return status;
     status = mr_log_wait(engine->log, &append, error);
     mr_origin_release(engine, claim);
     if (status)
-        refuse(asked->results, asked->count, status);
+        refuse(order->results, order->count, status);
     return status;
 }
 
 mr_status mr_put_records(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
                          mr_put_result *results, mr_error *error)
 {
-    const struct asked asked = {stream, NULL, puts, count, results, MR_PUT_WAIT_MS, false};
+    const struct mr_put_order order = {.stream = stream,
+                                       .puts = puts,
+                                       .count = count,
+                                       .results = results,
+                                       .wait_ms = MR_PUT_WAIT_MS};
 
-    return put_and_wait(engine, &asked, error);
+    return put_and_wait(engine, &order, error);
 }
 
 /* Durable or failed. It happens, rarely, that this comes before the submitting thread has written
@@ -520,7 +531,7 @@ static void finish(struct mr_log_append *append)
     done(context, status);
 }
 
-static mr_status submit(struct mr_engine *engine, const struct asked *asked,
+static mr_status submit(struct mr_engine *engine, const struct mr_put_order *order,
                         void (*done)(void *context, mr_status status), void *context,
                         bool *are_placed, mr_error *error)
 {
@@ -532,13 +543,13 @@ static mr_status submit(struct mr_engine *engine, const struct asked *asked,
     call->append.entry = (mr_bytes){0};
     call->engine = engine;
     call->claim = NULL;
-    call->results = asked->results;
-    call->count = asked->count;
+    call->results = order->results;
+    call->count = order->count;
     call->done = done;
     call->context = context;
     atomic_store(&call->is_filled, 0);
-    status = queue(engine, asked, &call->append, &call->claim, &placed_count, error);
-    *are_placed = placed_count == asked->count;
+    status = queue(engine, order, &call->append, &call->claim, &placed_count, error);
+    *are_placed = placed_count == order->count;
     if (placed_count > 0) {
         if (atomic_exchange(&call->is_filled, 1) == 2)
             mr_word_wake(&call->is_filled, false);
@@ -554,37 +565,45 @@ mr_status mr_put_submit(mr_engine *engine, const char *stream, const mr_put *put
                         mr_put_result *results, void (*done)(void *context, mr_status status),
                         void *context, mr_error *error)
 {
-    const struct asked asked = {stream, NULL, puts, count, results, MR_PUT_WAIT_MS, false};
+    const struct mr_put_order order = {.stream = stream,
+                                       .puts = puts,
+                                       .count = count,
+                                       .results = results,
+                                       .wait_ms = MR_PUT_WAIT_MS};
     bool are_placed;
 
-    return submit(engine, &asked, done, context, &are_placed, error);
+    return submit(engine, &order, done, context, &are_placed, error);
 }
 
-mr_status mr_put_place(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
-                       mr_put_result *results, bool is_whole, uint32_t wait_ms,
+mr_status mr_put_place(mr_engine *engine, const struct mr_put_order *order,
                        void (*done)(void *context, mr_status status), void *context,
                        bool *are_placed, mr_error *error)
 {
-    const struct asked asked = {stream, NULL, puts, count, results, wait_ms, is_whole};
-
-    return submit(engine, &asked, done, context, are_placed, error);
+    return submit(engine, order, done, context, are_placed, error);
 }
 
 mr_status mr_put_offer(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
                        mr_put_result *results, void (*done)(void *context, mr_status status),
                        void *context, mr_error *error)
 {
+    const struct mr_put_order order = {
+        .stream = stream, .puts = puts, .count = count, .results = results};
     bool are_placed;
 
-    return mr_put_place(engine, stream, puts, count, results, false, 0, done, context, &are_placed,
-                        error);
+    return submit(engine, &order, done, context, &are_placed, error);
 }
 
 mr_status mr_put_from(mr_engine *engine, const char *stream, const mr_origin *origin,
                       const mr_put *puts, size_t count, mr_put_result *results, uint32_t wait_ms,
                       void (*done)(void *context, mr_status status), void *context, mr_error *error)
 {
-    const struct asked asked = {stream, origin, puts, count, results, wait_ms, true};
+    const struct mr_put_order order = {.stream = stream,
+                                       .origin = origin,
+                                       .puts = puts,
+                                       .count = count,
+                                       .results = results,
+                                       .is_whole = true,
+                                       .wait_ms = wait_ms};
     bool are_placed;
     mr_status status = mr_origin_check(origin, error);
 
@@ -592,6 +611,6 @@ mr_status mr_put_from(mr_engine *engine, const char *stream, const mr_origin *or
         return status;
     if (count == 0)
         return mr_fail(error, MR_INVALID, "no records come from an origin");
-    return done ? submit(engine, &asked, done, context, &are_placed, error)
-                : put_and_wait(engine, &asked, error);
+    return done ? submit(engine, &order, done, context, &are_placed, error)
+                : put_and_wait(engine, &order, error);
 }

@@ -51,11 +51,20 @@ mr_status mr_shard_look(mr_engine *engine, const char *stream, mr_shard_id id,
 
 /*
  * mr_put_offer(), which also tells whether every record of the batch has its place: then what is put
- * later comes after them, and if they are not stored after all, nothing later is (L6). is_whole: all
- * of them get their places, or none. BUSY: there was no room for it in wait_ms.
+ * later comes after them, and if they are not stored after all, nothing later is (L6). BUSY: there was
+ * no room for it in wait_ms.
  */
-mr_status mr_put_place(mr_engine *engine, const char *stream, const mr_put *puts, size_t count,
-                       mr_put_result *results, bool is_whole, uint32_t wait_ms,
+struct mr_put_order {
+    const char *stream;
+    const mr_origin *origin; /* as mr_put_from() has it; NULL: none */
+    const mr_put *puts;
+    size_t count;
+    mr_put_result *results;
+    bool is_whole;             /* all of them get their places, or none */
+    const mr_shard_id *shards; /* of a whole one: in these, one each, else CONFLICT; NULL: in any */
+    uint32_t wait_ms;
+};
+mr_status mr_put_place(mr_engine *engine, const struct mr_put_order *order,
                        void (*done)(void *context, mr_status status), void *context,
                        bool *are_placed, mr_error *error);
 

@@ -156,12 +156,16 @@ static bool has_key(const mr_put *put, const char *key)
            memcmp(put->partition_key.data, key, strlen(key)) == 0;
 }
 
+static const struct sim_shard *shard_for(struct sim_service *service, const mr_put *put)
+{
+    return shard_of(service, put->explicit_hash_key ? *put->explicit_hash_key
+                                                    : mr_hash_key_of(put->partition_key));
+}
+
 static void place_one(struct sim_service *service, const mr_put *put, mr_put_result *result,
                       bool is_throttled)
 {
-    mr_hash_key key =
-        put->explicit_hash_key ? *put->explicit_hash_key : mr_hash_key_of(put->partition_key);
-    const struct sim_shard *shard = shard_of(service, key);
+    const struct sim_shard *shard = shard_for(service, put);
 
     *result = (mr_put_result){.status = MR_THROTTLED, .sequence.shard = shard->id};
     if (is_throttled)
@@ -187,6 +191,15 @@ static bool is_throttled(struct sim_service *service, const mr_put *puts, size_t
     for (size_t i = 0; i < count; i++)
         if (happens(service, service->throttled_percent) ||
             has_key(&puts[i], service->throttled_key))
+            return true;
+    return false;
+}
+
+/* One of them is not of the shard that it is meant for. */
+static bool is_astray(struct sim_service *service, const struct mr_puts *puts)
+{
+    for (size_t i = 0; puts->shards && i < puts->count; i++)
+        if (puts->shards[i] != shard_for(service, &puts->puts[i])->id)
             return true;
     return false;
 }
@@ -225,6 +238,12 @@ static bool place(struct sim_service *service, struct mr_call *call, const struc
     if (puts->is_whole && is_throttled(service, puts->puts, puts->count)) {
         call->refusal = (struct mr_refusal){MR_EXCEPTION_THROUGHPUT_EXCEEDED,
                                             text_in(call->arena, "one of them is too much")};
+        return false;
+    }
+    if (is_astray(service, puts)) {
+        service->astray_count++;
+        call->refusal = (struct mr_refusal){MR_EXCEPTION_INVALID_ARGUMENT,
+                                            text_in(call->arena, "one of them has moved")};
         return false;
     }
     for (size_t i = 0; i < puts->count; i++) {

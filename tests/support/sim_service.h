@@ -62,6 +62,7 @@ struct sim_service {
     struct sim_record *records;
     size_t record_count, record_capacity;
     size_t put_count, stored_count, dropped_count, list_count;
+    size_t astray_count; /* puts meant for other shards */
     size_t largest_request, most_held;
 };
 

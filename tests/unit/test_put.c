@@ -467,25 +467,62 @@ static void a_whole_batch_is_refused_for_one_bad_record(void **state)
     struct call call = {&answers, {0}};
     mr_put puts[3] = {put_of("a", "1"), put_of("", "2"), put_of("a", "3")};
     mr_put_result results[3];
+    const struct mr_put_order order = {
+        .stream = "s", .puts = puts, .count = 3, .results = results, .is_whole = true};
     bool are_placed;
 
     create(world, "s", 1);
-    assert_int_equal(
-        mr_put_place(world->engine, "s", puts, 3, results, true, 0, done, &call, &are_placed, NULL),
-        MR_INVALID);
+    assert_int_equal(mr_put_place(world->engine, &order, done, &call, &are_placed, NULL),
+                     MR_INVALID);
     assert_false(are_placed);
     stream_world_work(world);
     assert_int_equal(answers.count, 0);
     puts[1] = put_of("b", "2");
-    assert_int_equal(
-        mr_put_place(world->engine, "s", puts, 3, results, true, 0, done, &call, &are_placed, NULL),
-        MR_OK);
+    assert_int_equal(mr_put_place(world->engine, &order, done, &call, &are_placed, NULL), MR_OK);
     assert_true(are_placed);
     stream_world_work(world);
     assert_int_equal(answers.count, 1);
     assert_true(results[0].sequence.number < results[1].sequence.number &&
                 results[1].sequence.number < results[2].sequence.number);
     assert_int_equal(results[2].sequence.number - results[0].sequence.number, 2);
+}
+
+static void a_whole_batch_goes_to_the_shards_it_is_meant_for_or_nowhere(void **state)
+{
+    struct stream_world *world = *state;
+    struct answers answers = {0};
+    struct call call = {&answers, {0}};
+    mr_hash_key low = {0, 0}, high = MR_HASH_KEY_MAX;
+    const mr_put puts[2] = {{.partition_key = {"a", 1}, .explicit_hash_key = &low},
+                            {.partition_key = {"a", 1}, .explicit_hash_key = &high}};
+    mr_shard_id meant[2] = {0, 1};
+    mr_put_result results[2];
+    const struct mr_put_order order = {.stream = "s",
+                                       .puts = puts,
+                                       .count = 2,
+                                       .results = results,
+                                       .is_whole = true,
+                                       .shards = meant};
+    bool are_placed;
+    mr_error error;
+
+    create(world, "s", 2);
+    assert_int_equal(mr_put_place(world->engine, &order, done, &call, &are_placed, NULL), MR_OK);
+    assert_true(are_placed);
+    assert_int_equal(mr_shard_split(world->engine, "s", 1, NULL, NULL, NULL), MR_OK);
+    assert_int_equal(mr_put_place(world->engine, &order, done, &call, &are_placed, &error),
+                     MR_CONFLICT);
+    assert_string_equal(error.message,
+                        "record 2 of 2 is not of shard 1 any more: the stream was resharded");
+    assert_false(are_placed);
+    stream_world_work(world);
+    assert_int_equal(answers.count, 1);
+    assert_string_equal(stream_world_read(world, "s", 0, FROM_START), " ");
+    meant[1] = 3;
+    assert_int_equal(mr_put_place(world->engine, &order, done, &call, &are_placed, NULL), MR_OK);
+    stream_world_work(world);
+    assert_int_equal(answers.count, 2);
+    assert_string_equal(stream_world_read(world, "s", 3, FROM_START), " ");
 }
 
 static void a_batch_without_a_good_record_is_answered_at_once(void **state)
@@ -552,6 +589,7 @@ int main(void)
         WORLD_TEST(an_answer_comes_once_durable_and_in_order),
         WORLD_TEST(an_offer_is_refused_at_once_while_there_is_no_room),
         WORLD_TEST(a_whole_batch_is_refused_for_one_bad_record),
+        WORLD_TEST(a_whole_batch_goes_to_the_shards_it_is_meant_for_or_nowhere),
         WORLD_TEST(a_batch_without_a_good_record_is_answered_at_once),
         WORLD_TEST(a_failing_disk_is_answered_with_its_error),
     };
