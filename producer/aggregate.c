@@ -224,11 +224,13 @@ void mr_stage_aggregate_write(const struct mr_unit *unit, struct mr_pack *out)
     uint32_t next = 0;
 
     mr_aggregate_begin(out);
-    for (size_t i = 0; i < unit->record_count; i++)
+    for (size_t i = 0; i < unit->record_count; i++) {
+        mr_unit_prefetch(unit, i);
         if (unit->records[i]->key_index == next) {
             mr_aggregate_add_key(out, mr_pending_key(unit->records[i]));
             next++;
         }
+    }
     next = 0;
     for (size_t i = 0; next < unit->explicit_count; i++)
         if (unit->records[i]->explicit_index == next) {

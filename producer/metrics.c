@@ -9,14 +9,14 @@ static const uint64_t latency_us[MR_PRODUCER_LATENCY_BUCKETS] = {
     500,    1000,   2000,    5000,    10000,   20000,    50000,    100000,
     200000, 500000, 1000000, 2000000, 5000000, 10000000, 30000000, UINT64_MAX};
 
-void mr_producer_count_latency(struct mr_producer *producer, uint64_t us)
+void mr_producer_count_latency(struct mr_producer *producer, uint64_t us, uint64_t record_count)
 {
     size_t bucket = 0;
 
     while (us > latency_us[bucket])
         bucket++;
-    mr_count(&producer->counts.latency_counts[bucket], 1);
-    mr_count(&producer->counts.latency_us_sum, us);
+    mr_count(&producer->counts.latency_counts[bucket], record_count);
+    mr_count(&producer->counts.latency_us_sum, us * record_count);
 }
 
 void mr_producer_metrics(const mr_producer *producer, struct mr_producer_metrics *metrics)

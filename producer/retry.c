@@ -15,25 +15,56 @@
 
 /* ---- answers -------------------------------------------------------------------------------- */
 
-/* P1: the only place where records are answered; each comes here once. What is common to the records
- * of a unit stands in *delivery already. */
-static void answer(struct mr_producer *producer, const struct mr_pending *record,
-                   mr_delivery *delivery, uint32_t attempt_count)
+/* Records that are answered together: what they have in common, and what there is to count. */
+struct answers {
+    struct mr_producer *producer;
+    mr_delivery delivery;
+    uint32_t attempt_count; /* of their unit */
+    uint64_t count, bytes;
+    uint64_t put_ns, put_count; /* the last so many were put then */
+};
+
+static void count_latency(struct answers *answers)
 {
-    delivery->token = record->token;
-    delivery->latency_us = (producer->now_ns - record->put_ns) / 1000;
-    delivery->attempt_count = record->attempt_count + attempt_count;
-    if (delivery->status) {
-        mr_count(&producer->counts.records_failed, 1);
-        mr_count(&producer->counts.records_expired, delivery->status == MR_TIMEOUT);
-    } else {
-        mr_count(&producer->counts.records_delivered, 1);
-        mr_count(&producer->counts.bytes_delivered,
-                 (uint64_t)record->key_bytes + record->data_bytes);
-        mr_producer_count_latency(producer, delivery->latency_us);
+    if (answers->put_count > 0 && !answers->delivery.status)
+        mr_producer_count_latency(answers->producer, answers->delivery.latency_us,
+                                  answers->put_count);
+    answers->put_count = 0;
+}
+
+/* P1: the only place where records are answered; each comes here once. */
+static void answer(struct answers *answers, const struct mr_pending *record)
+{
+    struct mr_producer *producer = answers->producer;
+    mr_delivery *delivery = &answers->delivery;
+
+    if (record->put_ns != answers->put_ns || answers->put_count == 0) {
+        count_latency(answers);
+        answers->put_ns = record->put_ns;
+        delivery->latency_us = (producer->now_ns - record->put_ns) / 1000;
     }
+    answers->put_count++;
+    answers->count++;
+    answers->bytes += (uint64_t)record->key_bytes + record->data_bytes;
+    delivery->token = record->token;
+    delivery->attempt_count = record->attempt_count + answers->attempt_count;
     producer->config.delivered(producer->config.delivered_context, delivery);
     mr_given_add(&producer->given, record->chunk);
+}
+
+static void end_answers(struct answers *answers)
+{
+    struct mr_producer_counts *counts = &answers->producer->counts;
+
+    count_latency(answers);
+    if (answers->delivery.status) {
+        mr_count(&counts->records_failed, answers->count);
+        mr_count(&counts->records_expired,
+                 answers->delivery.status == MR_TIMEOUT ? answers->count : 0);
+    } else {
+        mr_count(&counts->records_delivered, answers->count);
+        mr_count(&counts->bytes_delivered, answers->bytes);
+    }
 }
 
 bool mr_stage_retry_is_late(const struct mr_producer *producer, const struct mr_pending *record)
@@ -46,16 +77,20 @@ bool mr_stage_retry_is_late(const struct mr_producer *producer, const struct mr_
 void mr_stage_retry_fail_late(struct mr_producer *producer, struct mr_pending *record)
 {
     char message[300];
-    mr_delivery delivery = {.status = MR_CLOSED, .message = "the producer was closed"};
+    struct answers answers = {.producer = producer};
+    mr_delivery *delivery = &answers.delivery;
 
-    if (!producer->is_aborting) {
+    if (producer->is_aborting) {
+        *delivery = (mr_delivery){.status = MR_CLOSED, .message = "the producer was closed"};
+    } else {
         snprintf(message, sizeof message, "not stored within %" PRIu32 " ms%s%s",
                  producer->config.record_timeout_ms,
                  producer->last_failure[0] ? "; the last failure was " : "",
                  producer->last_failure);
-        delivery = (mr_delivery){.status = MR_TIMEOUT, .message = message};
+        *delivery = (mr_delivery){.status = MR_TIMEOUT, .message = message};
     }
-    answer(producer, record, &delivery, 0);
+    answer(&answers, record);
+    end_answers(&answers);
 }
 
 /* ---- lanes ---------------------------------------------------------------------------------- */
@@ -92,12 +127,17 @@ void mr_stage_retry_release(struct mr_producer *producer, struct mr_unit *unit)
 
 /* ---- the end of a unit ---------------------------------------------------------------------- */
 
-static void answer_all(struct mr_producer *producer, struct mr_unit *unit, mr_delivery *delivery)
+static void answer_all(struct mr_producer *producer, struct mr_unit *unit, mr_delivery delivery)
 {
+    struct answers answers = {
+        .producer = producer, .delivery = delivery, .attempt_count = unit->attempt_count};
+
     for (size_t i = 0; i < unit->record_count; i++) {
-        answer(producer, unit->records[i], delivery, unit->attempt_count);
-        delivery->sub_sequence += delivery->is_aggregated;
+        mr_unit_prefetch(unit, i);
+        answer(&answers, unit->records[i]);
+        answers.delivery.sub_sequence += delivery.is_aggregated;
     }
+    end_answers(&answers);
     mr_stage_retry_release(producer, unit);
     mr_unit_give(producer, unit);
 }
@@ -107,22 +147,25 @@ void mr_stage_retry_deliver(struct mr_producer *producer, struct mr_unit *unit)
     mr_delivery delivery = {
         .message = "", .sequence = unit->sequence, .is_aggregated = unit->record_count > 1};
 
-    answer_all(producer, unit, &delivery);
+    answer_all(producer, unit, delivery);
 }
 
 void mr_stage_retry_sort(struct mr_producer *producer, struct mr_unit *loose,
                          const mr_put_result *results)
 {
-    mr_delivery delivery = {.message = ""};
+    struct answers answers = {
+        .producer = producer, .delivery = {.message = ""}, .attempt_count = loose->attempt_count};
 
     for (size_t i = 0; i < loose->record_count; i++) {
+        mr_unit_prefetch(loose, i);
         if (results[i].status) {
             mr_stage_retry_hold(producer, mr_unit_split(producer, loose, i));
             continue;
         }
-        delivery.sequence = results[i].sequence;
-        answer(producer, loose->records[i], &delivery, loose->attempt_count);
+        answers.delivery.sequence = results[i].sequence;
+        answer(&answers, loose->records[i]);
     }
+    end_answers(&answers);
     mr_stage_retry_release(producer, loose);
     mr_unit_give(producer, loose);
 }
@@ -132,7 +175,7 @@ void mr_stage_retry_fail(struct mr_producer *producer, struct mr_unit *unit, mr_
 {
     mr_delivery delivery = {.status = status, .message = message};
 
-    answer_all(producer, unit, &delivery);
+    answer_all(producer, unit, delivery);
 }
 
 /* The records stand in their lanes before those that came later. */

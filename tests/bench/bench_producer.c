@@ -17,7 +17,7 @@
 #define RECORD_COUNT 200000
 #define WARM_MS 300
 #define IDLE_MS 100
-#define BUFFER_BYTES ((size_t)16 << 20) /* a full one adds latency only, and leaves the cache */
+#define BUFFER_BYTES ((size_t)8 << 20) /* a full one adds latency only, and leaves the cache */
 
 static struct mr_bench_records records;
 
