@@ -8,6 +8,8 @@
 
 enum { OUTPUT_TEXT, OUTPUT_MAN, OUTPUT_CONFIG }; /* of help --output */
 
+#define HELP_COLUMN 31
+
 /* "-k, --key KEY" */
 static void format_option(const struct mr_option *option, char *text, size_t bytes)
 {
@@ -26,13 +28,14 @@ static void format_option(const struct mr_option *option, char *text, size_t byt
 static void print_options(const struct mr_option *option)
 {
     for (; option->name; option++) {
-        char text[80];
+        char name[80], help[400];
+        int used;
 
-        format_option(option, text, sizeof text);
-        printf("  %-28s %s", text, option->help);
-        if (*option->fallback)
-            printf(" (%s)", option->fallback);
-        putchar('\n');
+        format_option(option, name, sizeof name);
+        snprintf(help, sizeof help, *option->fallback ? "%s (%s)" : "%s", option->help,
+                 option->fallback);
+        used = printf("  %-28s ", name);
+        mr_print_wrapped(help, (size_t)used, HELP_COLUMN);
     }
 }
 
@@ -41,19 +44,32 @@ static void print_head(const char *text)
     printf("\n%s%s%s\n", mr_colour_on(stdout, MR_BOLD), text, mr_colour_off(stdout));
 }
 
+/* Paragraphs; lines that begin with a blank stay as they are. */
 static void print_note(const char *note)
 {
+    char text[4000];
+
     putchar('\n');
-    for (const char *line = note; *line;) {
-        size_t size = strcspn(line, "\n");
-        printf("%.*s\n", (int)size, line);
-        line += size + (line[size] == '\n');
+    while (*note) {
+        size_t size = 0;
+
+        if (*note == ' ') {
+            size = strcspn(note, "\n");
+            printf("%.*s\n", (int)size, note);
+        } else {
+            while (note[size] &&
+                   !(note[size] == '\n' && (note[size + 1] == ' ' || !note[size + 1])))
+                size++;
+            snprintf(text, sizeof text, "%.*s", (int)size, note);
+            mr_print_wrapped(text, 0, 0);
+        }
+        note += size + (note[size] == '\n');
     }
 }
 
 static void print_command(const struct mr_command *command)
 {
-    printf("millrace %s: %s\n", command->name, command->summary);
+    mr_print_wrapped(command->summary, (size_t)printf("millrace %s: ", command->name), 4);
     if (command->examples->line)
         print_head("Examples");
     for (const struct mr_example *example = command->examples; example->line; example++)
@@ -78,7 +94,7 @@ static void print_program(void)
          "  millrace tail flights");
     print_head("Commands");
     for (const struct mr_command *command = mr_commands; command->name; command++)
-        printf("  %-10s %s\n", command->name, command->summary);
+        mr_print_wrapped(command->summary, (size_t)printf("  %-10s ", command->name), 13);
     print_head("Options of every command");
     print_options(mr_common_option_table);
     puts("\nmillrace COMMAND --help explains a command, examples first.");

@@ -20,15 +20,13 @@
 
 #define LAB_MAX 32
 #define LINE_BYTES 200
-#define ABOUT_LINES_MAX 16
-#define COLUMNS 80
+#define ABOUT_BYTES 2000
 
 /* A lab's file is NUMBER-NAME.sh. */
 struct lab {
     int number;
     char name[60], path[MR_PATH_BYTES], title[LINE_BYTES];
-    char about[ABOUT_LINES_MAX][LINE_BYTES];
-    size_t about_count;
+    char about[ABOUT_BYTES];
 };
 
 struct labs {
@@ -100,9 +98,11 @@ static void read_head(struct lab *lab)
         if ((text = field(line, "title: "))) {
             strcpy(lab->title, text);
         } else if ((text = field(line, "about: ")) || (in_about && (text = field(line, "  ")))) {
+            size_t used = strlen(lab->about);
+
+            snprintf(lab->about + used, sizeof lab->about - used, "%s%s", in_about ? "\n" : "",
+                     text);
             in_about = true;
-            if (lab->about_count < ABOUT_LINES_MAX)
-                strcpy(lab->about[lab->about_count++], text);
         }
     }
     if (file)
@@ -199,30 +199,11 @@ static enum mr_exit list(struct mr_cli *cli, const struct labs *labs)
     return MR_EXIT_OK;
 }
 
-/* As one paragraph. */
-static void print_about(const struct lab *lab)
-{
-    size_t used = 0;
-
-    for (size_t i = 0; i < lab->about_count; i++)
-        for (const char *at = lab->about[i]; *at;) {
-            size_t size = strcspn(at, " ");
-
-            if (used > 0 && used + 1 + size > COLUMNS) {
-                putchar('\n');
-                used = 0;
-            }
-            used += (size_t)printf("%s%.*s", used ? " " : "", (int)size, at);
-            at += size + (at[size] == ' ');
-        }
-    putchar('\n');
-}
-
 static enum mr_exit show(const struct lab *lab)
 {
     printf("%s%d. %s%s\n\n", mr_colour_on(stdout, MR_BOLD), lab->number, lab->title,
            mr_colour_off(stdout));
-    print_about(lab);
+    mr_print_wrapped(lab->about, 0, 0);
     printf("\nIt is a script: %s\n", lab->path);
     printf("millrace lab run %s   runs it\n", lab->name);
     return MR_EXIT_OK;

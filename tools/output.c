@@ -80,6 +80,44 @@ void mr_say(const char *format, ...)
     va_end(arguments);
 }
 
+/* ---- paragraphs ----------------------------------------------------------------------------- */
+
+#define WRAP_COLUMNS 80
+
+/* The bytes before the next place where a line may end. */
+static size_t word_bytes(const char *text)
+{
+    size_t size = strcspn(text, " \n");
+
+    if (strncmp(text + size, " %", 2) == 0)
+        size += 1 + strcspn(text + size + 1, " \n");
+    return size;
+}
+
+void mr_print_wrapped(const char *text, size_t used, size_t margin)
+{
+    bool is_first = true; /* word of its line */
+
+    while (*text) {
+        size_t size = word_bytes(text), width = 0;
+
+        for (size_t i = 0; i < size; i++)
+            width += (text[i] & 0xc0) != 0x80;
+        if (!is_first && used + 1 + width > WRAP_COLUMNS) {
+            printf("\n%*s", (int)margin, "");
+            used = margin;
+        } else if (!is_first) {
+            putchar(' ');
+            used++;
+        }
+        printf("%.*s", (int)size, text);
+        used += width;
+        text += size + (text[size] != 0);
+        is_first = false;
+    }
+    putchar('\n');
+}
+
 /* ---- progress ----------------------------------------------------------------------------- */
 
 bool mr_progress_is_seen(void)

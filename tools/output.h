@@ -22,6 +22,10 @@ const char *mr_colour_off(FILE *file);
 
 bool mr_output_is_utf8(void);
 
+/* Text in lines of at most 80 columns and a newline: so many of the first line are used, the others begin
+ * with margin blanks. A newline in it is a blank; a percent sign stays with its number. */
+void mr_print_wrapped(const char *text, size_t used, size_t margin);
+
 /* Talk: a line on stderr, after removing a progress bar that stands there. Any thread. */
 __attribute__((format(printf, 1, 2))) void mr_say(const char *format, ...);
 

@@ -20,34 +20,6 @@ static void print_head(const char *text)
     printf("\n%s%s%s\n", mr_colour_on(stdout, MR_BOLD), text, mr_colour_off(stdout));
 }
 
-/* A paragraph with a hanging indent. */
-static void print_wrapped(const char *text, const char *mark)
-{
-    unsigned used = 2;
-
-    fputs(mark, stdout);
-    while (*text) {
-        size_t size = strcspn(text, " ");
-        unsigned width = 0;
-
-        if (strncmp(text + size, " %", 2) == 0) /* a percent sign stays with its number */
-            size += 1 + strcspn(text + size + 1, " ");
-        for (size_t i = 0; i < size; i++)
-            width += (text[i] & 0xc0) != 0x80;
-        if (used > 2 && used + 1 + width > COLUMNS) {
-            fputs("\n  ", stdout);
-            used = 2;
-        } else if (used > 2) {
-            putchar(' ');
-            used++;
-        }
-        printf("%.*s", (int)size, text);
-        used += width;
-        text += size + (text[size] == ' ');
-    }
-    putchar('\n');
-}
-
 /* Two figures that bound something, as short as they can be told apart. */
 static void format_band(double low, double high, char text[MR_FIGURE_BYTES])
 {
@@ -104,7 +76,7 @@ static void print_input(const struct mr_result *result)
     used = strlen(text);
     snprintf(text + used, sizeof text - used, "; at most %s a second",
              mr_count_format(mr_simulation_peak(simulation).record_count, peak));
-    print_wrapped(text, "");
+    mr_print_wrapped(text, 0, 2);
 }
 
 static void print_schemes(const struct mr_result *result)
@@ -315,7 +287,9 @@ void mr_result_print(const struct mr_result *result)
     for (size_t i = 0; i < result->sentence_count; i++) {
         if (i == 0)
             fputs(mr_colour_on(stdout, MR_BOLD), stdout);
-        print_wrapped(result->verdict[i], i == 0 ? "" : "- ");
+        else
+            fputs("- ", stdout);
+        mr_print_wrapped(result->verdict[i], i == 0 ? 0 : 2, 2);
         if (i == 0)
             fputs(mr_colour_off(stdout), stdout);
     }
