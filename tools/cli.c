@@ -332,7 +332,9 @@ enum mr_exit mr_cli_failed(struct mr_cli *cli, const char *stream)
     case MR_DENIED:
         if (cli->place.service && !endpoint_of(cli)) /* it was found by itself */
             mr_say("try: millrace --endpoint %s ...   signs with your own keys", cli->endpoint);
-        mr_say("try: AWS_PROFILE=NAME, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+        if (*cli->endpoint) /* else a file is not ours to read, and which one has been said */
+            mr_say("try: AWS_PROFILE=NAME, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, of "
+                   "somebody whose policies allow it");
         break;
     case MR_FORMAT:
         mr_say("this is millrace " MR_VERSION ": install a newer one");

@@ -289,7 +289,9 @@ enum mr_exit mr_command_put(struct mr_cli *cli)
         code = mr_cli_reach(cli, false);
     if (code)
         return code;
-    if (mr_streams_describe(&cli->place, put.stream, &info, &cli->error))
+    /* Who may put need not be allowed to look. */
+    if (mr_streams_describe(&cli->place, put.stream, &info, &cli->error) &&
+        cli->error.status != MR_DENIED)
         return mr_cli_failed(cli, put.stream);
     put.start_ns = clock->monotonic_ns(clock);
     code = cli->argument_count > 1 ? put_text(&put, cli->arguments[1]) : put_input(&put);

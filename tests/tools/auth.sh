@@ -53,6 +53,7 @@ refuses() { # CODE TEXT FILE
     ends "$1" "$MILLRACE" serve --port 0 --auth "$3" && says "$2"
 }
 check "a file that others may read is refused" refuses 1 'chmod 600' "$users"
+check "... and no other advice given" eval '! says AWS_PROFILE'
 check "a file that is not there is told" refuses 4 none.json "$work/none.json"
 printf '{"users":\n[{"name":"a","keys":[{"id":"x"}]}]}' > "$work/bad.json"
 chmod 600 "$work/bad.json"
@@ -80,6 +81,18 @@ check "a request that is not signed is refused" \
         -H 'Content-Type: application/x-amz-json-1.1' -H 'X-Amz-Target: Kinesis_20131202.PutRecord')
 check "anybody may ask for its health" \
     grep -q ok <(curl -s "http://127.0.0.1:$port/health")
+
+by() { # ID SECRET COMMAND...: a command, over the server
+    AWS_ACCESS_KEY_ID=$1 AWS_SECRET_ACCESS_KEY=$2 AWS_REGION=us-east-1 \
+        ends "$code" millrace --endpoint "http://127.0.0.1:$port" "${@:3}"
+}
+code=0
+check "millrace put needs no more than the right to put" by "${alice[@]}" put test-1 hello
+code=1
+check "millrace tail is refused" by "${alice[@]}" tail test-1
+check "... and says what would help" says 'of somebody whose policies allow it'
+check "without a key of the file nothing is told" ends 1 millrace describe test-1
+check "... but how to give one" says "--endpoint http://127.0.0.1:$port"
 
 # ---- SIGHUP ----------------------------------------------------------------------------
 
