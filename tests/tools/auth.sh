@@ -32,6 +32,7 @@ as() {
         --aws-sigv4 aws:amz:us-east-1:kinesis --user "$1:$2" \
         -H 'Content-Type: application/x-amz-json-1.1' -H "X-Amz-Target: Kinesis_20131202.$3" \
         "${@:5}" "http://127.0.0.1:$port/" > "$work/status" 2> "$work/err"
+    cat "$work/out" "$work/err" >> "$work/answers"
 }
 
 # answers STATUS TEXT ID SECRET WHAT BODY CURL-ARGUMENT...
@@ -62,7 +63,7 @@ check "a file that is wrong is told with its line" refuses 1 'line 2' "$work/bad
 # ---- who comes in ----------------------------------------------------------------------
 
 chmod 600 "$users"
-start --state-delay 0 --auth "$users"
+start --state-delay 0 --auth "$users" --audit "$work/audit.log" --verbose
 
 as "${root[@]}" CreateStream '{"StreamName":"test-1","ShardCount":1}'
 check "one who may do all makes a stream" [ "$(cat "$work/status")" = 200 ]
@@ -121,8 +122,12 @@ kill -HUP "$server"
 has_said 1 'users stay as they were'
 check "a file that is wrong changes nothing" answers 200 test-1 "${alice[@]}" DescribeStream "$one"
 
+curl -sS "http://127.0.0.1:$port/metrics" > "$work/metrics"
 stop
+# What signs, and what was signed with it.
 no_secret() {
-    ! grep -qF -- "$secret" "$work/err.serve"
+    [ -s "$1" ] && ! grep -qE -- "$secret|Signature=|Credential=" "$1"
 }
-check "no secret is in what the server said" no_secret
+for place in err.serve answers audit.log metrics; do
+    check "no secret is in $place" no_secret "$work/$place"
+done

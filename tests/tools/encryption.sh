@@ -155,6 +155,7 @@ check "both files in one: all is there, at once" all_there
 check "the server stops" stop
 check "all is there without it" all_there
 check "nothing was found to the end" hidden secretkey- secretdata- "$secret"
+check "no key is in what the server said" eval '! grep -qF -- "$secret" "$work/err.serve"'
 
 # ---- a crash, and no key ---------------------------------------------------------------
 
