@@ -16,6 +16,7 @@
 #define CHUNK_BYTES ((size_t)64 << 10)
 #define CHUNKS_LEAST 4 /* in a small buffer */
 #define PUT_SIDE_BY_SIDE 64
+#define KEYS_AHEAD 8
 
 /* ---- chunks --------------------------------------------------------------------------------- */
 
@@ -248,6 +249,8 @@ static size_t put_some(struct mr_producer *producer, const mr_put *puts, void *c
     bool wakes;
 
     while (good_count < count && !(failure = check(producer, &puts[good_count], error))) {
+        if (good_count + KEYS_AHEAD < count)
+            __builtin_prefetch(puts[good_count + KEYS_AHEAD].partition_key.data);
         coming[good_count] = (struct coming){.put = &puts[good_count],
                                              .token = tokens ? tokens[good_count] : NULL,
                                              .now_ns = now_ns};
@@ -333,24 +336,26 @@ bool mr_intake_take(struct mr_intake *intake, struct mr_taken *taken)
     return chunk && taken->at < taken->end;
 }
 
-/* Flushes whose records are all answered are over. */
-static void end_flushes(struct mr_intake *intake)
+/* Flushes whose records are all answered are over; true: some are. */
+static bool end_flushes(struct mr_intake *intake)
 {
     size_t over = 0;
 
     while (over < intake->flush_count - 1 && intake->unanswered[over] == 0)
         over++;
     if (over == 0)
-        return;
+        return false;
     intake->flush_count -= over;
     intake->flush_first += (uint32_t)over;
     memmove(intake->unanswered, intake->unanswered + over,
             intake->flush_count * sizeof *intake->unanswered);
+    return true;
 }
 
 void mr_intake_give(struct mr_intake *intake, struct mr_given *given)
 {
     struct mr_chunk *chunk;
+    bool goes_on; /* who waits */
 
     if (!given->touched)
         return;
@@ -363,8 +368,8 @@ void mr_intake_give(struct mr_intake *intake, struct mr_given *given)
             retire(intake, chunk);
     }
     given->count = 0;
-    end_flushes(intake);
-    if (intake->waiter_count > 0)
+    goes_on = end_flushes(intake) || intake->pending_bytes <= mr_intake_room_at(intake);
+    if (goes_on && intake->waiter_count > 0)
         pthread_cond_broadcast(&intake->changed);
     pthread_mutex_unlock(&intake->lock);
 }

@@ -103,8 +103,10 @@ static void fill(struct mr_sending *sending)
         if (is_aggregate(unit))
             *put++ = put_of_aggregate(sending, unit);
         else
-            for (size_t i = 0; i < unit->record_count; i++)
+            for (size_t i = 0; i < unit->record_count; i++) {
+                mr_unit_prefetch(unit, i);
                 *put++ = put_of_record(unit->records[i]);
+            }
     }
 }
 

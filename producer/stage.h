@@ -486,6 +486,12 @@ static inline uint32_t mr_intake_next_flush(const struct mr_intake *intake)
     return intake->flush_first + (uint32_t)(intake->flush_count - 1);
 }
 
+/* Who waits for room waits until so little is left. */
+static inline size_t mr_intake_room_at(const struct mr_intake *intake)
+{
+    return intake->bytes_max / 2;
+}
+
 /* Of how many records of the stream, and how many bytes: keys and data. */
 static inline size_t mr_unit_width(const struct mr_unit *unit)
 {

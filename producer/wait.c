@@ -29,7 +29,7 @@ mr_status mr_producer_wait(mr_producer *producer, uint32_t timeout_ms, mr_error 
 {
     struct mr_intake *intake = &producer->intake;
     uint64_t until_ns = in_ms(timeout_ms);
-    size_t bytes_max = producer->config.buffer_bytes / 2;
+    size_t bytes_max = mr_intake_room_at(intake);
     bool goes_on = true;
     mr_status status = MR_OK;
 
