@@ -582,6 +582,36 @@ static void asks_again_when_a_reshard_shows_and_only_then(void **state)
     producer_world_free(world);
 }
 
+/* P4, P5: an engine refuses what a reshard has moved; lanes keep the order, and are soon gone again,
+ * while more and more is put. */
+static void a_request_that_a_reshard_moved_goes_through_lanes_for_a_moment(void **state)
+{
+    struct producer_world *world = producer_world_new(seed_choose(), 2);
+    (void)state;
+
+    sim_service_take_batches(&world->service);
+    producer_world_open(world);
+    for (unsigned i = 0; i < 20; i++)
+        producer_world_put(world, i, 10);
+    producer_world_pass(world, 200);
+    assert_true(world->producer->is_trusting);
+    assert_int_equal(world->answered_count, 20);
+    sim_service_split(&world->service, 0);
+    for (unsigned ms = 0; ms < 200; ms++) {
+        for (unsigned i = 0; i < 20; i++)
+            producer_world_put(world, i, 10);
+        producer_world_pass(world, 1);
+    }
+    assert_int_equal(world->service.astray_count, 1);
+    assert_true(world->producer->is_trusting);
+    assert_int_equal(world->producer->map.count, 3);
+    producer_world_finish(world);
+    producer_world_check_answers(world);
+    assert_int_equal(producer_world_count_lost(world), 0);
+    assert_int_equal(producer_world_count_gaps(world), 0);
+    producer_world_free(world);
+}
+
 static void goes_on_while_the_map_cannot_be_had(void **state)
 {
     struct producer_world *world = world_new(seed_choose(), 2);
@@ -708,6 +738,7 @@ int main(void)
         cmocka_unit_test(keeps_explicit_hash_keys),
         cmocka_unit_test(does_not_aggregate_where_the_stream_places_records),
         cmocka_unit_test(asks_again_when_a_reshard_shows_and_only_then),
+        cmocka_unit_test(a_request_that_a_reshard_moved_goes_through_lanes_for_a_moment),
         cmocka_unit_test(goes_on_while_the_map_cannot_be_had),
         cmocka_unit_test(closing_answers_everything_in_time),
         cmocka_unit_test(metrics_add_up),
