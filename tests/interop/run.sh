@@ -193,6 +193,8 @@ for scheme in http https; do
     run "auth-boto3-$scheme" python "$here/auth.py" "$url" "boto3-$scheme"
     run "auth-js-$scheme" env -C "$clients" node "$here/auth.mjs" "$url" "js-$scheme"
     run "auth-cli-$scheme" env AWS_ENDPOINT_URL="$url" "$here/auth_cli.sh" "cli-$scheme"
+    run2 "auth-cli2-$scheme" env AWS_ENDPOINT_URL="$url" AWS_CONFIG_FILE="$work/cli2/config" \
+        "$here/auth_cli.sh" "cli2-$scheme"
 done
 stop TERM
 
