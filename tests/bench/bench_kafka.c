@@ -1,7 +1,8 @@
 /*
  * How fast a bridge copies, beside librdkafka's own loops against the same broker: producing what the
- * bridge takes out of a stream, consuming what it puts into one. MR_BENCH_KAFKA is a broker, HOST:PORT;
- * run.sh starts one where it can have it.
+ * bridge takes out of a stream, consuming what it puts into one. That loop keeps nothing, and a bridge
+ * cannot be faster than the stream makes records durable: so the engine's own puts stand beside it.
+ * MR_BENCH_KAFKA is a broker, HOST:PORT; run.sh starts one where it can have it.
  */
 #include "bench/bench.h"
 #include "kafka/bridge.h"
@@ -142,6 +143,67 @@ static double consume(void *context, uint32_t window_ms)
     return rate;
 }
 
+/* ---- the engine's own puts ---------------------------------------------------------------- */
+
+#define PUT_BYTES ((size_t)4 << 20)
+#define PUT_COUNT_MAX 4000
+
+struct writer {
+    const char *stream;
+    unsigned id; /* of PARTITIONS */
+};
+
+/* As the bridge does: a batch at a time of a partition's messages, with where they come from. */
+static void *write_part(void *context)
+{
+    const struct writer *writer = context;
+    size_t end = records.count * (writer->id + 1) / PARTITIONS, count;
+    mr_put_result *results = mr_alloc(PUT_COUNT_MAX * sizeof *results);
+    char name[32];
+    mr_error error;
+
+    snprintf(name, sizeof name, "writer/%u", writer->id);
+    for (size_t i = records.count * writer->id / PARTITIONS; i < end; i += count) {
+        size_t most = PUT_BYTES / (records.puts[i].data.size + records.puts[i].partition_key.size);
+        mr_origin origin = {.name = name, .from = i};
+
+        count = most < PUT_COUNT_MAX ? most : PUT_COUNT_MAX;
+        if (count > end - i)
+            count = end - i;
+        origin.to = i + count;
+        mr_bench_need(mr_put_from(place.engine, writer->stream, &origin, &records.puts[i], count,
+                                  results, 60000, NULL, NULL, &error),
+                      &error);
+    }
+    mr_free(results);
+    return NULL;
+}
+
+static double put(void *context, uint32_t window_ms)
+{
+    struct writer writers[PARTITIONS];
+    pthread_t threads[PARTITIONS];
+    uint64_t start_ns;
+    char stream[64];
+    mr_error error;
+    double rate;
+    (void)context;
+    (void)window_ms;
+
+    snprintf(stream, sizeof stream, "put-%u", topic_number++);
+    mr_bench_need(mr_stream_create(place.engine, stream, SHARDS, &error), &error);
+    start_ns = mr_bench_now_ns();
+    for (unsigned i = 0; i < PARTITIONS; i++) {
+        writers[i] = (struct writer){stream, i};
+        threads[i] = mr_thread_start("writer", write_part, &writers[i]);
+    }
+    for (unsigned i = 0; i < PARTITIONS; i++)
+        pthread_join(threads[i], NULL);
+    rate = per_s(records.count, start_ns);
+    mr_bench_need(mr_stream_delete(place.engine, stream, &error), &error);
+    return rate;
+}
+
 /* ---- bridges ------------------------------------------------------------------------------ */
 
 static void *run_bridge(void *context)
@@ -273,31 +335,60 @@ static void say(const char *size, const struct mr_bench_side *side,
     mr_bench_ratio(name, mr_bench_side_ratio(side, limit), limit_name, MR_BENCH_AT_LEAST, target);
 }
 
-static void measure(const char *size, size_t count, size_t data_bytes)
+static void run_sides(const char *size, struct mr_bench_side *sides, size_t count)
 {
-    enum { PRODUCE, OUT_ONCE, OUT_AGAIN, CONSUME, IN_ONCE, IN_AGAIN, SIDES };
-    struct mr_bench_side sides[SIDES] = {
-        [PRODUCE] = {.name = "rdkafka_produce", .run = produce},
-        [OUT_AGAIN] = {.name = "stream_to_kafka_at_least_once", .run = outward_again},
-        [OUT_ONCE] = {.name = "stream_to_kafka", .run = outward_once},
-        [CONSUME] = {.name = "rdkafka_consume", .run = consume},
-        [IN_ONCE] = {.name = "kafka_to_stream", .run = inward_once},
-        [IN_AGAIN] = {.name = "kafka_to_stream_at_least_once", .run = inward_again}};
     char name[64];
-    mr_error error;
 
-    mr_bench_records_make(&records, count, data_bytes);
-    fill();
-    mr_bench_alternate(sides, SIDES, (unsigned)mr_bench_setting("MR_BENCH_ROUNDS", 3), 1);
-    for (size_t i = 0; i < SIDES; i++) {
+    mr_bench_alternate(sides, count, (unsigned)mr_bench_setting("MR_BENCH_ROUNDS", 5), 1);
+    for (size_t i = 0; i < count; i++) {
         snprintf(name, sizeof name, "%s_%s", sides[i].name, size);
         mr_bench_value(name, mr_bench_side_median(&sides[i]), "records/s");
     }
-    say(size, &sides[OUT_ONCE], &sides[PRODUCE], 0.7);
-    say(size, &sides[OUT_ONCE], &sides[OUT_AGAIN], 0.6);
-    say(size, &sides[IN_ONCE], &sides[CONSUME], 0.7);
-    say(size, &sides[IN_ONCE], &sides[IN_AGAIN], 0.6);
+}
+
+static void measure_outward(const char *size)
+{
+    enum { PRODUCE, ONCE, AGAIN, SIDES };
+    struct mr_bench_side sides[SIDES] = {
+        [PRODUCE] = {.name = "rdkafka_produce", .run = produce},
+        [ONCE] = {.name = "stream_to_kafka", .run = outward_once},
+        [AGAIN] = {.name = "stream_to_kafka_at_least_once", .run = outward_again}};
+    mr_error error;
+
+    fill();
+    run_sides(size, sides, SIDES);
+    say(size, &sides[ONCE], &sides[PRODUCE], 0.7);
+    say(size, &sides[ONCE], &sides[AGAIN], 0.6);
     mr_bench_need(mr_stream_delete(place.engine, "full", &error), &error);
+}
+
+static void measure_inward(const char *size)
+{
+    enum { CONSUME, PUT, ONCE, AGAIN, SIDES };
+    struct mr_bench_side sides[SIDES] = {
+        [CONSUME] = {.name = "rdkafka_consume", .run = consume},
+        [PUT] = {.name = "engine_put", .run = put},
+        [ONCE] = {.name = "kafka_to_stream", .run = inward_once},
+        [AGAIN] = {.name = "kafka_to_stream_at_least_once", .run = inward_again}};
+
+    produce(NULL, 0);
+    run_sides(size, sides, SIDES);
+    say(size, &sides[ONCE], &sides[CONSUME], 0.7);
+    say(size, &sides[ONCE], &sides[PUT], 0.7);
+    say(size, &sides[ONCE], &sides[AGAIN], 0.6);
+}
+
+static void measure(const char *size, size_t count, size_t data_bytes)
+{
+    char name[64];
+
+    mr_bench_records_make(&records, count, data_bytes);
+    snprintf(name, sizeof name, "stream_to_kafka_%s", size);
+    if (mr_bench_wants(name))
+        measure_outward(size);
+    snprintf(name, sizeof name, "kafka_to_stream_%s", size);
+    if (mr_bench_wants(name))
+        measure_inward(size);
     mr_bench_records_free(&records);
 }
 
@@ -314,10 +405,8 @@ int main(int argument_count, char **arguments)
     }
     mr_bench_begin(arguments[0]);
     mr_bench_need(mr_engine_open(&place.engine, mr_bench_path("data"), &config, &error), &error);
-    if (mr_bench_wants("100B"))
-        measure("100B", 500000, 100);
-    if (mr_bench_wants("1KiB"))
-        measure("1KiB", 100000, 1024);
+    measure("100B", 500000, 100);
+    measure("1KiB", 200000, 1024);
     mr_bench_value("peak_memory", (double)mr_bench_memory_peak_kb() / 1024, "MiB");
     mr_engine_close(place.engine);
     return mr_bench_end();

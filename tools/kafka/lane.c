@@ -41,7 +41,7 @@ void mr_kafka_lane_close(struct mr_kafka_lane *lane)
 
     if (!lane->kafka)
         return;
-    if (lane->train.is_under_way &&
+    if (lane->train.is_under_way && !lane->bridge->config->at_least_once &&
         (failure = rd_kafka_abort_transaction(lane->kafka, MR_LANE_ANSWER_MS)))
         rd_kafka_error_destroy(failure); /* who opens it next does it */
     rd_kafka_purge(lane->kafka, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
@@ -67,7 +67,7 @@ static mr_status make_client(struct mr_kafka_lane *lane, mr_error *error)
 {
     static const char *const defaults[][2] = {{"message.max.bytes", "20971520"},
                                               {"enable.idempotence", "true"},
-                                              {"linger.ms", "5"},
+                                              {"linger.ms", "100"}, /* commits do not wait for it */
                                               {"queue.buffering.max.kbytes", "16384"},
                                               {"transaction.timeout.ms", "60000"},
                                               {0}};
@@ -235,8 +235,7 @@ static void count(struct mr_kafka_lane *lane, const mr_consumer_batch *batch)
 
 static bool goes_alone(struct mr_kafka_lane *lane)
 {
-    return lane->bridge->config->at_least_once ||
-           mr_kafka_lane_now_ns() < atomic_load(&lane->bridge->careful_until_ns);
+    return mr_kafka_lane_now_ns() < atomic_load(&lane->bridge->careful_until_ns);
 }
 
 static bool go_alone(struct mr_kafka_lane *lane, const mr_consumer_batch *batch)

@@ -25,9 +25,10 @@ struct mr_sent {
     bool is_dead;
 };
 
-/* A batch of the transaction that is open. */
+/* A batch of the train. */
 struct mr_cargo {
     struct mr_cargo *next;
+    size_t count;
     struct mr_sent sent[];
 };
 
@@ -42,7 +43,7 @@ struct mr_kafka_lane {
     struct mr_sent *sent; /* of this batch */
     size_t sent_capacity;
     struct mr_train {
-        bool is_under_way; /* a transaction is open */
+        bool is_under_way; /* a transaction is open, where there are any */
         struct mr_cargo *cargo;
         mr_mark through;
         uint64_t began_ns, count, bytes;
@@ -81,13 +82,14 @@ bool mr_kafka_lane_offer(struct mr_kafka_lane *lane, const mr_consumer_batch *ba
                          struct mr_sent *all);
 rd_kafka_resp_err_t mr_kafka_lane_offer_position(struct mr_kafka_lane *lane, const mr_mark *mark);
 enum mr_outcome mr_kafka_lane_commit(struct mr_kafka_lane *lane);
+enum mr_outcome mr_kafka_lane_deliver(struct mr_kafka_lane *lane); /* waits for all answers */
 /* True: it is all in Kafka. Else the lane begins anew, or the bridge stops. */
 bool mr_kafka_lane_copy(struct mr_kafka_lane *lane, const mr_consumer_batch *batch,
                         const mr_mark *mark);
 
 /* ---- train.c ------------------------------------------------------------------------------- */
 
-/* A batch goes with others in one transaction, until there are enough or nothing is waiting. */
+/* A batch goes with others, in one transaction, until there are enough or nothing is waiting. */
 bool mr_kafka_lane_ride(struct mr_kafka_lane *lane, const mr_consumer_batch *batch);
 /* Commits it, with the position behind it. False, as of the above: the lane begins anew. */
 bool mr_kafka_lane_arrive(struct mr_kafka_lane *lane);

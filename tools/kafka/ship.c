@@ -170,8 +170,7 @@ static enum mr_outcome try_once(struct mr_kafka_lane *lane, const mr_consumer_ba
     return outcome;
 }
 
-/* Without transactions: all is delivered before its position is. */
-static enum mr_outcome deliver(struct mr_kafka_lane *lane)
+enum mr_outcome mr_kafka_lane_deliver(struct mr_kafka_lane *lane)
 {
     char detail[160];
 
@@ -188,11 +187,12 @@ static enum mr_outcome deliver(struct mr_kafka_lane *lane)
     return DONE;
 }
 
+/* Without transactions: all is delivered before its position is. */
 static enum mr_outcome try_plain(struct mr_kafka_lane *lane, const mr_consumer_batch *batch,
                                  const mr_mark *mark)
 {
     bool is_sent = mr_kafka_lane_offer(lane, batch, lane->sent);
-    enum mr_outcome outcome = deliver(lane);
+    enum mr_outcome outcome = mr_kafka_lane_deliver(lane);
 
     if (outcome != DONE)
         return outcome;
@@ -201,7 +201,7 @@ static enum mr_outcome try_plain(struct mr_kafka_lane *lane, const mr_consumer_b
             return UNDONE;
     if (!is_sent || mr_kafka_lane_offer_position(lane, mark))
         return UNDONE;
-    return deliver(lane);
+    return mr_kafka_lane_deliver(lane);
 }
 
 bool mr_kafka_lane_copy(struct mr_kafka_lane *lane, const mr_consumer_batch *batch,

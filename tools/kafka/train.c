@@ -1,5 +1,5 @@
 /*
- * train.c - a transaction costs Kafka as much as thousands of records: so batches that wait go together.
+ * train.c - a transaction, or an answer, costs as much as thousands of records: so batches that wait go
  * When one of them fails, all begin anew and go alone.
  */
 #include "kafka/lane.h"
@@ -8,7 +8,7 @@
 
 #define TRAIN_NS UINT64_C(500000000)
 #define TRAIN_COUNT 50000
-#define TRAIN_BYTES ((uint64_t)4 << 20)
+#define RECORD_BYTES 400 /* what librdkafka and we have of a record, beside its key and data */
 #define CARE_NS UINT64_C(30000000000)
 
 void mr_kafka_lane_unload(struct mr_kafka_lane *lane)
@@ -26,9 +26,9 @@ void mr_kafka_lane_unload(struct mr_kafka_lane *lane)
 static bool is_full(const struct mr_kafka_lane *lane)
 {
     const struct mr_train *train = &lane->train;
-    uint64_t share = lane->bridge->config->memory_bytes / 4 / lane->bridge->shard_count;
+    uint64_t share = lane->bridge->config->memory_bytes / 2 / lane->bridge->shard_count;
 
-    return train->count >= TRAIN_COUNT || train->bytes >= TRAIN_BYTES || train->bytes >= share ||
+    return train->count >= TRAIN_COUNT || train->bytes + train->count * RECORD_BYTES >= share ||
            mr_kafka_lane_now_ns() - train->began_ns >= TRAIN_NS;
 }
 
@@ -41,11 +41,33 @@ static bool derail(struct mr_kafka_lane *lane)
     return false;
 }
 
+static bool has_failed(const struct mr_train *train)
+{
+    for (const struct mr_cargo *cargo = train->cargo; cargo; cargo = cargo->next)
+        for (size_t i = 0; i < cargo->count; i++)
+            if (cargo->sent[i].failure)
+                return true;
+    return false;
+}
+
+/* Without transactions the position comes when all is delivered. */
+static bool unload(struct mr_kafka_lane *lane)
+{
+    const struct mr_train *train = &lane->train;
+
+    if (!lane->bridge->config->at_least_once)
+        return !mr_kafka_lane_offer_position(lane, &train->through) &&
+               mr_kafka_lane_commit(lane) == DONE;
+    return mr_kafka_lane_deliver(lane) == DONE && !has_failed(train) &&
+           !mr_kafka_lane_offer_position(lane, &train->through) &&
+           mr_kafka_lane_deliver(lane) == DONE;
+}
+
 bool mr_kafka_lane_arrive(struct mr_kafka_lane *lane)
 {
     struct mr_train *train = &lane->train;
 
-    if (mr_kafka_lane_offer_position(lane, &train->through) || mr_kafka_lane_commit(lane) != DONE)
+    if (!unload(lane))
         return derail(lane);
     atomic_fetch_add(&lane->bridge->transaction_count, 1);
     atomic_fetch_add(&lane->bridge->record_count, train->count);
@@ -59,7 +81,8 @@ bool mr_kafka_lane_arrive(struct mr_kafka_lane *lane)
 
 static bool depart(struct mr_kafka_lane *lane)
 {
-    rd_kafka_error_t *failure = rd_kafka_begin_transaction(lane->kafka);
+    rd_kafka_error_t *failure =
+        lane->bridge->config->at_least_once ? NULL : rd_kafka_begin_transaction(lane->kafka);
 
     lane->train.is_under_way = !failure;
     lane->train.began_ns = mr_kafka_lane_now_ns();
@@ -73,6 +96,7 @@ static void load(struct mr_kafka_lane *lane, const mr_consumer_batch *batch)
     struct mr_train *train = &lane->train;
     struct mr_cargo *cargo = mr_alloc_zero(1, sizeof *cargo + batch->count * sizeof *cargo->sent);
 
+    cargo->count = batch->count;
     cargo->next = train->cargo;
     train->cargo = cargo;
     for (size_t i = 0; i < batch->count; i++) {
