@@ -9,8 +9,12 @@
 
 static void delivered(void *context, const mr_delivery *delivery)
 {
+    struct mr_inward *inward = context;
+
+    atomic_fetch_add(&inward->caller_count, 1);
     mr_item_answer(delivery->token, delivery->status, delivery->message);
-    mr_inward_wake(context);
+    mr_inward_wake(inward);
+    atomic_fetch_sub(&inward->caller_count, 1);
 }
 
 static mr_status open(struct mr_inward *inward, mr_error *error)

@@ -16,12 +16,26 @@
 
 #define ANSWER_MS 10000
 #define POLL_MS 20
+#define REST_MS 2
+#define ENDS_MS 500
 #define COMMIT_MS 1000
+#define MS_NS UINT64_C(1000000)
 #define TURN_COUNT 1000 /* messages taken before answers are looked at */
 
 uint64_t mr_inward_memory(const struct mr_inward *inward)
 {
+    return inward->bridge->config->memory_bytes / 2;
+}
+
+/* For those that librdkafka has in its queue. */
+static uint64_t queue_bytes(const struct mr_inward *inward)
+{
     return inward->bridge->config->memory_bytes / 4;
+}
+
+static uint64_t now_ns(void)
+{
+    return mr_clock_real()->monotonic_ns(mr_clock_real());
 }
 
 /* ---- waking ------------------------------------------------------------------------------- */
@@ -42,17 +56,47 @@ void mr_inward_wait(struct mr_inward *inward, uint32_t seen)
     atomic_store(&inward->is_waiting, false);
 }
 
+/* Has so much been taken that librdkafka's queue may have been full? */
+static bool may_rest(const struct mr_inward *inward)
+{
+    return inward->taken_bytes >= queue_bytes(inward);
+}
+
+/* librdkafka rests for a second when its queue was full, though it was emptied long ago; an answer of the
+ * broker wakes it. So we ask for one: where the partitions end. */
+static void nudge(struct mr_inward *inward)
+{
+    rd_kafka_topic_partition_list_t *list;
+
+    if (!may_rest(inward) || now_ns() - inward->taken_ns < REST_MS * MS_NS)
+        return;
+    inward->taken_bytes = 0;
+    list = rd_kafka_topic_partition_list_new(8);
+    for (size_t i = 0; i < inward->count; i++) {
+        const struct mr_partition *partition = inward->partitions[i];
+
+        if (partition->is_ours && !partition->is_paused && !partition->is_at_end)
+            rd_kafka_topic_partition_list_add(list, inward->bridge->config->topic, partition->id)
+                ->offset = RD_KAFKA_OFFSET_END;
+    }
+    rd_kafka_offsets_for_times(inward->kafka, list, ENDS_MS);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
 /* A message, at once or soon; NULL: there is none, or something was answered since `seen`. */
 static rd_kafka_message_t *next_message(struct mr_inward *inward, uint32_t seen, bool may_wait)
 {
+    int wait_ms = may_rest(inward) ? REST_MS : POLL_MS;
     rd_kafka_message_t *message;
 
     if (!may_wait)
         return rd_kafka_consumer_poll(inward->kafka, 0);
     atomic_store(&inward->is_waiting, true);
     message =
-        rd_kafka_consumer_poll(inward->kafka, atomic_load(&inward->word) == seen ? POLL_MS : 0);
+        rd_kafka_consumer_poll(inward->kafka, atomic_load(&inward->word) == seen ? wait_ms : 0);
     atomic_store(&inward->is_waiting, false);
+    if (!message)
+        nudge(inward);
     return message;
 }
 
@@ -201,6 +245,8 @@ static void take(struct mr_inward *inward, rd_kafka_message_t *message)
         take_error(inward, message);
         rd_kafka_message_destroy(message);
     } else {
+        inward->taken_bytes += message->key_len + message->len;
+        inward->taken_ns = now_ns();
         mr_partition_take(inward, message);
     }
     pthread_mutex_unlock(&inward->lock);
@@ -208,7 +254,6 @@ static void take(struct mr_inward *inward, rd_kafka_message_t *message)
 
 static void step(struct mr_inward *inward)
 {
-    struct mr_clock *clock = mr_clock_real();
     uint32_t seen = atomic_load(&inward->word);
     rd_kafka_message_t *message;
 
@@ -221,10 +266,22 @@ static void step(struct mr_inward *inward)
             break;
         take(inward, message);
     }
-    if (clock->monotonic_ns(clock) >= inward->commit_ns) {
+    if (now_ns() >= inward->commit_ns) {
         commit(inward, false);
-        inward->commit_ns = clock->monotonic_ns(clock) + COMMIT_MS * UINT64_C(1000000);
+        inward->commit_ns = now_ns() + COMMIT_MS * MS_NS;
     }
+}
+
+/* A member that does not know the topic yet joins twice, and waits for itself to leave. */
+static void learn_topic(struct mr_inward *inward)
+{
+    rd_kafka_topic_t *topic =
+        rd_kafka_topic_new(inward->kafka, inward->bridge->config->topic, NULL);
+    const struct rd_kafka_metadata *metadata;
+
+    if (!rd_kafka_metadata(inward->kafka, 0, topic, &metadata, ANSWER_MS))
+        rd_kafka_metadata_destroy(metadata);
+    rd_kafka_topic_destroy(topic);
 }
 
 static mr_status subscribe(struct mr_inward *inward, mr_error *error)
@@ -239,6 +296,7 @@ static mr_status subscribe(struct mr_inward *inward, mr_error *error)
         {"fetch.max.bytes", fetch_bytes},
         {"isolation.level", "read_committed"},
         {"fetch.message.max.bytes", "1048576"},
+        {"fetch.wait.max.ms", "100"},
         {"session.timeout.ms", "10000"}, /* after a kill */
         {0}};
     rd_kafka_topic_partition_list_t *list;
@@ -246,8 +304,7 @@ static mr_status subscribe(struct mr_inward *inward, mr_error *error)
     rd_kafka_conf_t *conf;
     mr_status status;
 
-    snprintf(kbytes, sizeof kbytes, "%llu",
-             (unsigned long long)bridge->config->memory_bytes / 4096);
+    snprintf(kbytes, sizeof kbytes, "%llu", (unsigned long long)queue_bytes(inward) / 1024);
     snprintf(fetch_bytes, sizeof fetch_bytes, "%llu",
              (unsigned long long)bridge->config->memory_bytes / 8);
     snprintf(group, sizeof group, "millrace-bridge-%s", bridge->config->name);
@@ -260,6 +317,7 @@ static mr_status subscribe(struct mr_inward *inward, mr_error *error)
     status = mr_kafka_new(&inward->kafka, RD_KAFKA_CONSUMER, conf, error);
     if (status)
         return status;
+    learn_topic(inward);
     rd_kafka_poll_set_consumer(inward->kafka);
     inward->queue = rd_kafka_queue_get_consumer(inward->kafka);
     list = rd_kafka_topic_partition_list_new(1);
@@ -296,10 +354,24 @@ static void set_inward(struct mr_bridge *bridge, struct mr_inward *inward)
     pthread_mutex_unlock(&bridge->lock);
 }
 
+/* Who wakes us while librdkafka closes a consumer makes it stop that half way, and wait forever. */
+static void be_alone(struct mr_inward *inward)
+{
+    uint32_t count;
+
+    pthread_mutex_lock(&inward->lock);
+    inward->into->flush(inward);
+    pthread_mutex_unlock(&inward->lock);
+    while ((count = atomic_load(&inward->caller_count)))
+        mr_word_wait(&inward->caller_count, count, 1);
+}
+
 static void close_inward(struct mr_inward *inward)
 {
-    if (inward->kafka)
+    if (inward->kafka) {
+        be_alone(inward);
         rd_kafka_consumer_close(inward->kafka); /* gives up its partitions */
+    }
     set_inward(inward->bridge, NULL);
     if (inward->into)
         inward->into->close(inward);
@@ -311,7 +383,7 @@ static void close_inward(struct mr_inward *inward)
     if (inward->queue)
         rd_kafka_queue_destroy(inward->queue);
     if (inward->kafka)
-        rd_kafka_destroy(inward->kafka);
+        rd_kafka_destroy_flags(inward->kafka, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     mr_mapped_fini(&inward->mapped);
     mr_free(inward->partitions);
     pthread_mutex_destroy(&inward->lock);

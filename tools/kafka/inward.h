@@ -64,11 +64,12 @@ struct mr_inward {
     uint64_t bytes;        /* of all messages in line */
     _Atomic uint32_t word; /* changes with each answer */
     atomic_bool is_waiting;
-    _Atomic uint32_t caller_count; /* of answered(), in once.c */
+    _Atomic uint32_t caller_count; /* threads of the stream that answer just now */
     struct mr_mapped mapped;
     uint64_t commit_ns;
-    int32_t topic_count; /* partitions of the topic */
-    bool is_ours;        /* the stream: it knows origins */
+    uint64_t taken_bytes, taken_ns; /* since librdkafka was nudged; when the last was taken */
+    int32_t topic_count;            /* partitions of the topic */
+    bool is_ours;                   /* the stream: it knows origins */
 };
 
 /* ---- inward.c ------------------------------------------------------------------------------ */

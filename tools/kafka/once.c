@@ -409,11 +409,6 @@ static void flush(struct mr_inward *inward)
 
 static void close(struct mr_inward *inward)
 {
-    uint32_t count;
-
-    flush(inward);
-    while ((count = atomic_load(&inward->caller_count)))
-        mr_word_wait(&inward->caller_count, count, 1);
     for (size_t i = 0; i < inward->count; i++) {
         struct mr_inward_put *put = inward->partitions[i]->put;
 

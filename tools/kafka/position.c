@@ -126,7 +126,10 @@ mr_status mr_positions_read(struct mr_bridge *bridge,
                             void *context, mr_error *error)
 {
     static const char *const defaults[][2] = {
-        {"group.id", "millrace-bridge"}, {"auto.offset.reset", "earliest"}, {0}};
+        {"group.id", "millrace-bridge"},
+        {"auto.offset.reset", "earliest"},
+        {"fetch.wait.max.ms", "10"}, /* the end is all that is waited for */
+        {0}};
     const struct reading reading = {bridge, visit, context};
     const char *topic = bridge->config->state_topic;
     rd_kafka_topic_partition_list_t *list;

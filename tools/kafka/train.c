@@ -1,6 +1,6 @@
 /*
- * train.c - a transaction, or an answer, costs as much as thousands of records: so batches that wait go
- * When one of them fails, all begin anew and go alone.
+ * train.c - a transaction, or an answer that is waited for, costs as much as thousands of records: so
+ * batches that wait go together. When one of them fails, all begin anew and go alone.
  */
 #include "kafka/lane.h"
 
