@@ -8,6 +8,7 @@
 #include "streams.h"
 
 #include "base/memory.h"
+#include "os/thread.h"
 
 #include <librdkafka/rdkafka_mock.h>
 #include <setjmp.h>
@@ -322,6 +323,46 @@ static void what_comes_again_is_not_stored_again(void **state) /* R7 */
     assert_int_equal(seen.out_of_order + seen.repeated, 0);
 }
 
+struct second {
+    struct world *world;
+    struct mr_bridge_config config;
+    mr_status status;
+    mr_error error;
+};
+
+static void *run_second(void *context)
+{
+    struct second *second = context;
+    struct mr_bridge *bridge;
+
+    second->status = mr_bridge_open(&bridge, &second->config, &second->error);
+    if (second->status)
+        return NULL;
+    second->status = mr_bridge_run(bridge, &second->error);
+    mr_bridge_close(bridge);
+    return NULL;
+}
+
+static void two_of_one_name_share_the_work_and_both_end(void **state) /* R7 */
+{
+    struct world *world = *state;
+    struct second second = {.world = world};
+    struct seen seen;
+    pthread_t thread;
+
+    put(world, 0, 700);
+    assert_int_equal(run(world), MR_OK);
+    turn_back(world);
+    second.config = world->config;
+    thread = mr_thread_start("second", run_second, &second);
+    assert_int_equal(run(world), MR_OK);
+    pthread_join(thread, NULL);
+    assert_int_equal(second.status, MR_OK);
+    see_stream(world, &seen);
+    assert_int_equal(total(&seen), 700);
+    assert_int_equal(seen.out_of_order + seen.repeated, 0);
+}
+
 /* ---- trouble ------------------------------------------------------------------------------ */
 
 static void says_that_there_is_no_topic(void **state)
@@ -522,6 +563,7 @@ int main(void)
         TEST(keys_keep_their_order_through_splits_and_merges),
         TEST(works_without_transactions),
         TEST(what_comes_again_is_not_stored_again),
+        TEST(two_of_one_name_share_the_work_and_both_end),
         TEST(a_topic_made_anew_is_not_taken_for_the_old_one),
         TEST(a_deleted_stream_ends_a_bridge),
         TEST(what_a_stream_does_not_take_is_named_or_a_dead_letter),

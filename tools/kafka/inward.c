@@ -167,6 +167,7 @@ static void give_up(struct mr_inward *inward, bool is_lost)
 static void adopt(struct mr_inward *inward, const rd_kafka_topic_partition_list_t *list)
 {
     pthread_mutex_lock(&inward->lock);
+    inward->is_member = true;
     for (int i = 0; i < list->cnt; i++) {
         struct mr_partition *partition = mr_partition_find(inward, list->elems[i].partition);
 
@@ -202,7 +203,7 @@ static void take_error(struct mr_inward *inward, const rd_kafka_message_t *messa
     mr_error error = {0};
 
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        mr_partition_find(inward, message->partition)->is_at_end = true;
+        mr_partition_end(mr_partition_find(inward, message->partition), message->offset);
         return;
     }
     if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
@@ -222,20 +223,6 @@ static void take_error(struct mr_inward *inward, const rd_kafka_message_t *messa
     default:
         mr_bridge_fail(bridge, error.status, "%s", error.message);
     }
-}
-
-/* All that was there has been read and acknowledged. A member that was killed keeps its partitions
- * until the group misses it: they come to us then. */
-static bool is_copied(const struct mr_inward *inward)
-{
-    int32_t count = 0;
-
-    for (size_t i = 0; i < inward->count; i++) {
-        const struct mr_partition *partition = inward->partitions[i];
-
-        count += partition->is_ours && partition->is_at_end && !partition->first;
-    }
-    return count >= inward->topic_count;
 }
 
 static void take(struct mr_inward *inward, rd_kafka_message_t *message)
@@ -401,7 +388,7 @@ mr_status mr_inward_run(struct mr_bridge *bridge, mr_error *error)
         status = subscribe(&inward, error);
     while (!status && !mr_bridge_is_stopping(bridge)) {
         step(&inward);
-        if (bridge->config->is_once && is_copied(&inward))
+        if (bridge->config->is_once && mr_inward_is_copied(&inward))
             mr_bridge_stop(bridge);
     }
     close_inward(&inward);

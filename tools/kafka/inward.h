@@ -2,6 +2,7 @@
  * inward.h - what the files of the way into a stream share.
  *
  *   inward     a member of a consumer group: which partitions, what is taken, what is committed
+ *   finish     when all is copied that was there
  *   partition  a partition's messages in line, until the stream has acknowledged them
  *   again      into a stream that does not know origins: a producer, at least once
  *   once       into one that does: a put at a time for each partition, once
@@ -37,6 +38,7 @@ struct mr_partition {
     struct mr_item *held;         /* the first that is not put */
     uint64_t bytes;               /* of them all, in memory */
     int64_t acknowledged;         /* all offsets below are; -1: none yet */
+    int64_t end;                  /* is_at_end: where that was */
     int64_t committed;
     int64_t time_ms;           /* of the last acknowledged */
     struct mr_inward_put *put; /* or NULL */
@@ -70,6 +72,8 @@ struct mr_inward {
     uint64_t taken_bytes, taken_ns; /* since librdkafka was nudged; when the last was taken */
     int32_t topic_count;            /* partitions of the topic */
     bool is_ours;                   /* the stream: it knows origins */
+    bool is_member;                 /* of the group, by now */
+    uint64_t ask_ns;                /* when the group may be asked again */
 };
 
 /* ---- inward.c ------------------------------------------------------------------------------ */
@@ -80,9 +84,16 @@ void mr_inward_wake(struct mr_inward *inward);
 /* Until the word is not `seen`, or a moment. */
 void mr_inward_wait(struct mr_inward *inward, uint32_t seen);
 
+/* ---- finish.c ------------------------------------------------------------------------------ */
+
+/* Has the group copied all that was there? */
+bool mr_inward_is_copied(struct mr_inward *inward);
+
 /* ---- partition.c --------------------------------------------------------------------------- */
 
 struct mr_partition *mr_partition_find(struct mr_inward *inward, int32_t id); /* or made */
+/* All messages were taken up to this offset, where the partition ended. */
+void mr_partition_end(struct mr_partition *partition, int64_t end);
 void mr_partition_take(struct mr_inward *inward, rd_kafka_message_t *message);
 void mr_partition_drop_first(struct mr_inward *inward, struct mr_partition *partition);
 /* Holds the lock. What is answered at the head of the line is done with. */

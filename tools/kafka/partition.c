@@ -62,6 +62,20 @@ void mr_partition_drop_first(struct mr_inward *inward, struct mr_partition *part
     mr_free(item);
 }
 
+/* Behind the last message there may be marks of transactions: they are part of what is taken. */
+static void pass_end(struct mr_partition *partition)
+{
+    if (!partition->first && partition->is_at_end && partition->end > partition->acknowledged)
+        partition->acknowledged = partition->end;
+}
+
+void mr_partition_end(struct mr_partition *partition, int64_t end)
+{
+    partition->is_at_end = true;
+    partition->end = end;
+    pass_end(partition);
+}
+
 /* ---- back-pressure ------------------------------------------------------------------------ */
 
 static void set_paused(struct mr_inward *inward, struct mr_partition *partition, bool is_paused)
@@ -183,4 +197,5 @@ void mr_partition_acknowledge(struct mr_inward *inward, struct mr_partition *par
         partition->time_ms = rd_kafka_message_timestamp(message, NULL);
         mr_partition_drop_first(inward, partition);
     }
+    pass_end(partition);
 }
