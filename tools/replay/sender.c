@@ -106,7 +106,7 @@ static void note_throttled(struct mr_sender *sender, const struct mr_put_batch *
         return;
     }
     reject(sender, batch->lines[i], "throttled: the shard is over its rate");
-    atomic_fetch_sub(&sender->open_count, 1);
+    atomic_fetch_add(&sender->closed_count, 1);
 }
 
 static void note_failure(struct mr_sender *sender, const struct mr_put_batch *batch)
@@ -124,7 +124,8 @@ static void note_failure(struct mr_sender *sender, const struct mr_put_batch *ba
 static void acknowledge(void *context, const struct mr_put_batch *batch)
 {
     struct mr_sender *sender = context;
-    uint64_t closed_count = 0;
+    uint64_t closed_count = 0, stored_count = 0,
+             stored_bytes = 0; /* apart from what senders write */
 
     if (batch->status)
         note_failure(sender, batch);
@@ -144,11 +145,13 @@ static void acknowledge(void *context, const struct mr_put_batch *batch)
 
             shard->stored_count++;
             shard->stored_bytes += bytes;
-            sender->sent.stored_count++;
-            sender->sent.stored_bytes += bytes;
+            stored_count++;
+            stored_bytes += bytes;
         }
     }
-    atomic_fetch_sub(&sender->open_count, closed_count);
+    sender->sent.stored_count += stored_count;
+    sender->sent.stored_bytes += stored_bytes;
+    atomic_fetch_add(&sender->closed_count, closed_count);
     if (batch->input_bytes)
         sender->done_bytes = batch->input_bytes;
     if (sender->progress)
@@ -329,7 +332,6 @@ bool mr_sender_put(struct mr_sender *sender, const struct mr_sending *record, ui
     if ((due_ns || sender->batch->count == 0) && !mr_sender_wait(sender, due_ns))
         return false;
     add(sender, record, 0, due_ns);
-    atomic_fetch_add(&sender->open_count, 1);
     sender->sent.count++;
     sender->sent.bytes += record->key.size + record->data.size;
     return true;
@@ -349,7 +351,8 @@ static void drop_again(struct mr_sender *sender)
 void mr_sender_finish(struct mr_sender *sender)
 {
     submit(sender);
-    while (sender->retries_max && atomic_load(&sender->open_count) > 0 && !is_over(sender)) {
+    while (sender->retries_max && atomic_load(&sender->closed_count) < sender->sent.count &&
+           !is_over(sender)) {
         uint64_t now = now_ns(), again_ns = send_again(sender, now);
 
         submit(sender);

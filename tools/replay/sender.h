@@ -60,7 +60,7 @@ struct mr_sender {
     atomic_bool stopped;
     mr_error error; /* why, when it was not the caller */
     struct mr_sent sent;
-    _Atomic uint64_t open_count; /* records not stored and not rejected yet */
+    _Atomic uint64_t closed_count; /* records stored or rejected, of sent.count */
 
     pthread_mutex_t lock; /* of the records that wait for another attempt */
     struct mr_again *first[MR_SENDER_RETRIES_MAX + 1], *last[MR_SENDER_RETRIES_MAX + 1];
