@@ -70,20 +70,25 @@ static bool is_still_ready(struct mr_log *log, struct mr_tail *tail)
 
 /* A block on its way: the chunks it is made of, held, and where it will lie. */
 struct block_job {
+    struct mr_spool_block later;
     struct mr_tail *tail;
     struct mr_chunk *first;
     uint32_t chunk_count;
+    bool is_hasty; /* not compressed as well as it might be */
     struct mr_block_place place;
+    uint64_t seed;
 };
 
 struct flush {
+    struct mr_log *log;
+    struct mr_store *store;
+    struct mr_tail *tails; /* by ready_next */
+    struct mr_segment *segment;
+    struct mr_data_key *key; /* had when the first encrypted block comes */
     struct block_job jobs[FLUSH_BLOCKS_MAX];
-    uint32_t job_count;
-    bool is_encrypted; /* some block is */
-    struct mr_data_key *key;
-    enum mr_codec_effort effort;
-    uint32_t padding; /* before the first block (G3) */
-    size_t out_size;  /* of all its blocks */
+    uint32_t job_count, written_count, entered_count; /* each at most the one before */
+    uint64_t raw_bytes;                               /* of what is not entered */
+    uint32_t padding;                                 /* before the first block (G3) */
 };
 
 /* Takes the tail's complete blocks, oldest first, as far as there is place in the flush. */
@@ -92,8 +97,8 @@ static void gather(struct flush *flush, struct mr_tail *tail)
     struct mr_chunk *chunk;
 
     pthread_mutex_lock(&tail->lock);
-    chunk = tail->pending;
-    for (uint32_t i = 0; i < tail->complete_count && flush->job_count < FLUSH_BLOCKS_MAX; i++) {
+    chunk = tail->taken_count > 0 ? tail->taken->next : tail->pending;
+    while (tail->taken_count < tail->complete_count && flush->job_count < FLUSH_BLOCKS_MAX) {
         struct block_job *job = &flush->jobs[flush->job_count++];
         struct mr_block *block = &job->place.block;
 
@@ -103,7 +108,6 @@ static void gather(struct flush *flush, struct mr_tail *tail)
         block->first_number = chunk->first_number;
         block->first_ms = chunk->first_ms;
         block->is_encrypted = chunk->is_encrypted;
-        flush->is_encrypted |= chunk->is_encrypted;
         do {
             mr_chunk_hold(chunk);
             job->chunk_count++;
@@ -112,8 +116,11 @@ static void gather(struct flush *flush, struct mr_tail *tail)
             block->raw_bytes += chunk->used;
             block->last_number = chunk->last_number;
             block->last_ms = chunk->last_ms;
+            tail->taken = chunk;
             chunk = chunk->next;
         } while (chunk && !chunk->begins_block);
+        tail->taken_count++;
+        flush->raw_bytes += block->raw_bytes;
     }
     pthread_mutex_unlock(&tail->lock);
 }
@@ -133,26 +140,36 @@ static void reserve(uint8_t **bytes, size_t *capacity, size_t needed)
     *bytes = mr_resize(*bytes, *capacity);
 }
 
-/* The block's runs in one piece: its only chunk, or its chunks copied to where a stored payload
- * belongs, else to the side. */
-static mr_bytes runs_of(struct mr_log *log, const struct block_job *job,
-                        enum mr_codec_effort effort, uint8_t *payload)
+static void copy_runs(const struct block_job *job, uint8_t *out)
 {
     const struct mr_chunk *chunk = job->first;
-    uint8_t *out = payload;
-    size_t size = 0;
 
-    if (job->chunk_count == 1)
-        return (mr_bytes){chunk->bytes, chunk->used};
-    if (effort != MR_CODEC_STORED) {
-        reserve(&log->flush_raw, &log->flush_raw_capacity, job->place.block.raw_bytes);
-        out = log->flush_raw;
-    }
     for (uint32_t i = 0; i < job->chunk_count; chunk = chunk_after(job, i++, chunk)) {
-        memcpy(out + size, chunk->bytes, chunk->used);
-        size += chunk->used;
+        memcpy(out, chunk->bytes, chunk->used);
+        out += chunk->used;
     }
-    return (mr_bytes){out, size};
+}
+
+/* The block's runs in one piece: its only chunk, or its chunks copied. */
+static mr_bytes runs_of(struct mr_log *log, const struct block_job *job)
+{
+    if (job->chunk_count == 1)
+        return (mr_bytes){job->first->bytes, job->first->used};
+    reserve(&log->flush_raw, &log->flush_raw_capacity, job->place.block.raw_bytes);
+    copy_runs(job, log->flush_raw);
+    return (mr_bytes){log->flush_raw, job->place.block.raw_bytes};
+}
+
+/* What is stored as it is, by a writer. */
+static void store_block(struct mr_spool_block *later, uint8_t *out)
+{
+    const struct block_job *job = (struct block_job *)later;
+    struct mr_block block = job->place.block; /* the flusher looks at the job's own */
+    uint8_t *payload = out + BLOCK_HEADER_BYTES;
+
+    copy_runs(job, payload);
+    mr_block_write(NULL, MR_CODEC_STORED, NULL, &block, (mr_bytes){payload, block.raw_bytes},
+                   job->seed, out);
 }
 
 /*
@@ -188,41 +205,6 @@ static uint32_t padding_of(struct mr_log *log, const struct mr_segment *segment)
     padding = mr_segment_padding(segment);
     pthread_mutex_unlock(&log->flushing);
     return padding;
-}
-
-/*
- * Compresses the blocks, and has them written meanwhile. Where all is to be stored as it is, the disk sets
- * the pace: while it writes there is time to compress, and less to be written next.
- */
-static mr_status write_blocks(struct mr_log *log, struct flush *flush, struct mr_segment *segment,
-                              mr_error *error)
-{
-    struct mr_spool *spool = &log->spool;
-
-    choose_effort(log);
-    flush->effort = log->effort;
-    mr_spool_begin(spool, segment, flush->padding,
-                   flush->effort == MR_CODEC_STORED ? SPOOL_PIECE_BYTES_LARGE : SPOOL_PIECE_BYTES);
-    for (uint32_t i = 0; i < flush->job_count; i++) {
-        struct block_job *job = &flush->jobs[i];
-        uint8_t *out = mr_spool_room(spool, mr_block_bytes_max(job->place.block.raw_bytes));
-        enum mr_codec_effort effort = flush->effort;
-        mr_bytes runs;
-        size_t size;
-
-        if (effort == MR_CODEC_STORED && mr_spool_has_time(spool))
-            effort = MR_CODEC_FAST;
-        runs = runs_of(log, job, effort, out + BLOCK_HEADER_BYTES);
-        job->place.segment = segment->id;
-        job->place.offset = segment->bytes + flush->padding + flush->out_size;
-        size =
-            mr_block_write(log->codec, effort, job->place.block.is_encrypted ? flush->key : NULL,
-                           &job->place.block, runs,
-                           mr_segment_seed(log->directory_id, segment->id, job->place.offset), out);
-        mr_spool_add(spool, size);
-        flush->out_size += size;
-    }
-    return mr_spool_end(spool, error);
 }
 
 /* The stream's unsealed segment, made if there is none; NULL with OK if the stream was dropped. */
@@ -296,6 +278,7 @@ static void enter_block(struct mr_log *log, struct block_job *job)
         }
         mr_tail_set_pending(tail, chunk);
         tail->complete_count--;
+        tail->taken_count--;
         tail->flushed_number = block->last_number;
         tail->flushed_figures.record_count += block->record_count;
         tail->flushed_figures.record_bytes += block->record_bytes;
@@ -306,43 +289,153 @@ static void enter_block(struct mr_log *log, struct block_job *job)
     atomic_fetch_add(&log->cached_bytes, bytes);
 }
 
-static void enter(struct mr_log *log, struct mr_store *store, struct flush *flush,
-                  struct mr_segment *segment)
+static uint64_t end_of(const struct block_job *job)
 {
-    pthread_mutex_lock(&log->flushing);
-    for (uint32_t i = 0; i < flush->job_count; i++) {
-        struct block_job *job = &flush->jobs[i];
-
-        enter_block(log, job);
-        segment->raw_bytes += job->place.block.raw_bytes;
-        if (flush->effort != MR_CODEC_SMALL)
-            segment->hasty_bytes += job->place.block.raw_bytes;
-        segment->block_count++;
-        if (job->place.block.last_number > segment->last_number)
-            segment->last_number = job->place.block.last_number;
-        if (job->place.block.first_ms < segment->first_ms)
-            segment->first_ms = job->place.block.first_ms;
-        if (job->place.block.last_ms > segment->last_ms)
-            segment->last_ms = job->place.block.last_ms;
-    }
-    segment->bytes += flush->padding + flush->out_size;
-    segment->is_ragged = false;
-    segment->is_dirty = true;
-    atomic_fetch_add(&store->version, 1);
-    pthread_mutex_unlock(&log->flushing);
+    return job->place.offset + BLOCK_HEADER_BYTES + job->place.block.stored_bytes;
 }
 
-static void release(struct flush *flush)
+static void release(struct block_job *job)
 {
-    for (uint32_t i = 0; i < flush->job_count; i++) {
-        struct mr_chunk *chunk = flush->jobs[i].first, *next;
+    struct mr_chunk *chunk = job->first, *next;
 
-        for (uint32_t n = 0; n < flush->jobs[i].chunk_count; n++, chunk = next) {
-            next = chunk_after(&flush->jobs[i], n, chunk);
-            mr_chunk_release(chunk);
-        }
-        mr_tail_release(flush->jobs[i].tail);
+    for (uint32_t i = 0; i < job->chunk_count; i++, chunk = next) {
+        next = chunk_after(job, i, chunk);
+        mr_chunk_release(chunk);
     }
+    mr_tail_release(job->tail);
+}
+
+/* What failed is taken again, by a later flush. */
+static void give_up(struct flush *flush)
+{
+    while (flush->entered_count < flush->job_count) {
+        struct block_job *job = &flush->jobs[flush->entered_count++];
+
+        pthread_mutex_lock(&job->tail->lock);
+        job->tail->taken_count = 0;
+        pthread_mutex_unlock(&job->tail->lock);
+        release(job);
+    }
+}
+
+static bool is_next_written(const struct flush *flush)
+{
+    return flush->entered_count < flush->written_count &&
+           end_of(&flush->jobs[flush->entered_count]) <= mr_spool_written(&flush->log->spool);
+}
+
+/* Enters what is written of the flush: its memory may go, and puts that wait for some go on. */
+static void enter_written(struct flush *flush)
+{
+    struct mr_log *log = flush->log;
+    struct mr_segment *segment = flush->segment;
+    uint32_t first = flush->entered_count;
+
+    if (!is_next_written(flush))
+        return;
+    pthread_mutex_lock(&log->flushing);
+    while (is_next_written(flush)) {
+        struct block_job *job = &flush->jobs[flush->entered_count++];
+        const struct mr_block *block = &job->place.block;
+
+        enter_block(log, job);
+        flush->raw_bytes -= block->raw_bytes;
+        segment->bytes = end_of(job);
+        segment->raw_bytes += block->raw_bytes;
+        if (job->is_hasty)
+            segment->hasty_bytes += block->raw_bytes;
+        segment->block_count++;
+        if (block->last_number > segment->last_number)
+            segment->last_number = block->last_number;
+        if (block->first_ms < segment->first_ms)
+            segment->first_ms = block->first_ms;
+        if (block->last_ms > segment->last_ms)
+            segment->last_ms = block->last_ms;
+    }
+    segment->is_ragged = false;
+    segment->is_dirty = true;
+    atomic_fetch_add(&flush->store->version, 1);
+    pthread_mutex_unlock(&log->flushing);
+    while (first < flush->entered_count)
+        release(&flush->jobs[first++]);
+    mr_log_trim_cache(log);
+    pthread_mutex_lock(&log->sequencer);
+    mr_log_make_room(log);
+    pthread_mutex_unlock(&log->sequencer);
+}
+
+/* Memory fills up with more than what is on its way. */
+static bool is_pressed(const struct flush *flush)
+{
+    struct mr_log *log = flush->log;
+
+    return atomic_load(&log->pending_bytes) > mr_log_memory_max(log) / 4 + flush->raw_bytes &&
+           log->spool.end < log->config.segment_bytes;
+}
+
+static void gather_all(struct flush *flush)
+{
+    for (struct mr_tail *tail = flush->tails; tail; tail = tail->ready_next)
+        gather(flush, tail);
+}
+
+static mr_status write_block(struct flush *flush, struct block_job *job, mr_error *error)
+{
+    struct mr_log *log = flush->log;
+    struct mr_spool *spool = &log->spool;
+    enum mr_codec_effort effort = log->effort;
+    size_t piece_bytes = effort == MR_CODEC_STORED ? SPOOL_PIECE_BYTES_LARGE : SPOOL_PIECE_BYTES;
+    struct mr_block *block = &job->place.block;
+    mr_status status = MR_OK;
+    uint8_t *out;
+
+    if (block->is_encrypted && !flush->key)
+        status = mr_log_store_key(log, flush->store, &flush->key, error);
+    if (status)
+        return status;
+    out = mr_spool_room(spool, mr_block_bytes_max(block->raw_bytes), piece_bytes);
+    /* Where all is to be stored as it is, the disk sets the pace: while it writes there is time to
+     * compress, and less to be written next. */
+    if (effort == MR_CODEC_STORED && mr_spool_has_time(spool))
+        effort = MR_CODEC_FAST;
+    job->is_hasty = effort != MR_CODEC_SMALL;
+    job->place.segment = flush->segment->id;
+    job->place.offset = spool->end;
+    job->seed = mr_segment_seed(log->directory_id, flush->segment->id, job->place.offset);
+    if (effort == MR_CODEC_STORED && !block->is_encrypted) {
+        job->later.fill = store_block;
+        block->stored_bytes = block->raw_bytes;
+        mr_spool_add_later(spool, BLOCK_HEADER_BYTES + (size_t)block->raw_bytes, &job->later);
+    } else {
+        mr_spool_add(spool,
+                     mr_block_write(log->codec, effort, block->is_encrypted ? flush->key : NULL,
+                                    block, runs_of(log, job), job->seed, out));
+    }
+    flush->written_count++;
+    return MR_OK;
+}
+
+/*
+ * Compresses blocks, and has them written meanwhile. It goes on with those that are completed in the
+ * meantime for as long as memory fills up, so that the disk does not rest between two flushes.
+ */
+static mr_status write_blocks(struct flush *flush, mr_error *error)
+{
+    struct mr_log *log = flush->log;
+    mr_status status = MR_OK, written;
+
+    mr_spool_begin(&log->spool, flush->segment, flush->padding);
+    while (!status && flush->written_count < flush->job_count) {
+        if (flush->written_count % EFFORT_BLOCKS == 0)
+            choose_effort(log);
+        status = write_block(flush, &flush->jobs[flush->written_count], error);
+        enter_written(flush);
+        if (flush->written_count == flush->job_count && is_pressed(flush))
+            gather_all(flush);
+    }
+    written = mr_spool_end(&log->spool, status ? NULL : error);
+    enter_written(flush);
+    return status ? status : written;
 }
 
 static void set_ragged(struct mr_log *log, struct mr_segment *segment)
@@ -419,25 +512,23 @@ static void set_hitch(struct mr_log *log, mr_status status, const mr_error *erro
         mr_log_diag(log, "event=flush_goes_on");
 }
 
-static mr_status flush_store(struct mr_log *log, struct mr_store *store, struct flush *flush,
-                             mr_error *error)
+static mr_status flush_store(struct flush *flush, mr_error *error)
 {
-    struct mr_segment *segment;
-    mr_status status = active_segment(log, store, &segment, error);
+    struct mr_log *log = flush->log;
+    mr_status status = active_segment(log, flush->store, &flush->segment, error);
 
-    if (status || !segment)
+    if (status || !flush->segment)
         return status;
-    flush->padding = padding_of(log, segment);
-    if (flush->is_encrypted && (status = mr_log_store_key(log, store, &flush->key, error)))
-        return status;
-    status = write_blocks(log, flush, segment, error);
+    flush->padding = padding_of(log, flush->segment);
+    status = mr_segment_cut(flush->segment, error);
+    if (!status)
+        status = write_blocks(flush, error);
     atomic_store(&log->flushed_ns, log->clock->monotonic_ns(log->clock));
     if (status) {
-        set_ragged(log, segment);
+        set_ragged(log, flush->segment);
         return status;
     }
-    enter(log, store, flush, segment);
-    return seal_if_full(log, store, segment, error);
+    return seal_if_full(log, flush->store, flush->segment, error);
 }
 
 bool mr_log_flush(struct mr_log *log)
@@ -456,15 +547,14 @@ bool mr_log_flush(struct mr_log *log)
         pthread_mutex_unlock(&log->flush_turn);
         return false;
     }
-    flush = mr_alloc(sizeof *flush);
-    flush->job_count = 0;
-    flush->is_encrypted = false;
-    flush->out_size = 0;
-    for (struct mr_tail *tail = tails; tail; tail = tail->ready_next)
-        gather(flush, tail);
+    flush = mr_new(struct flush);
+    flush->log = log;
+    flush->store = store;
+    flush->tails = tails;
+    gather_all(flush);
     if (flush->job_count > 0)
-        status = flush_store(log, store, flush, &error);
-    release(flush);
+        status = flush_store(flush, &error);
+    give_up(flush);
     mr_free(flush);
 
     for (struct mr_tail *tail = tails; tail; tail = next) {
@@ -533,40 +623,58 @@ struct mr_lsn mr_log_oldest_pending(struct mr_log *log)
     return oldest;
 }
 
+static bool is_over(const struct mr_log *log, uint64_t max, uint64_t less)
+{
+    return atomic_load(&log->cached_bytes) + atomic_load(&log->pending_bytes) > max + less;
+}
+
+/* Takes chunks out of the cache, oldest first, as long as there is too much in memory: they are linked
+ * by cache_next then. */
+static struct mr_chunk *take_cached(struct mr_log *log, uint64_t max, uint64_t *bytes)
+{
+    struct mr_chunk *first, *last = NULL, *next;
+
+    pthread_mutex_lock(&log->cache_lock);
+    first = next = log->cache_first;
+    while (next && is_over(log, max, *bytes)) {
+        *bytes += sizeof *next + next->capacity;
+        last = next;
+        next = next->cache_next;
+    }
+    if (last) {
+        last->cache_next = NULL;
+        log->cache_first = next;
+        *(next ? &next->cache_previous : &log->cache_last) = NULL;
+    }
+    pthread_mutex_unlock(&log->cache_lock);
+    return last ? first : NULL;
+}
+
 void mr_log_trim_cache(struct mr_log *log)
 {
-    while (atomic_load(&log->cached_bytes) + atomic_load(&log->pending_bytes) >
-           mr_log_memory_max(log)) {
-        struct mr_chunk *chunk;
-        struct mr_tail *tail;
-        bool is_last;
-        size_t bytes;
+    uint64_t max = mr_log_memory_max(log), bytes = 0, emptied = 0;
+    struct mr_chunk *first, *next;
 
-        /* The flush lock keeps mr_log_drop() away from the chunk. */
-        pthread_mutex_lock(&log->flushing);
-        pthread_mutex_lock(&log->cache_lock);
-        chunk = log->cache_first;
-        if (chunk) {
-            log->cache_first = chunk->cache_next;
-            *(chunk->cache_next ? &chunk->cache_next->cache_previous : &log->cache_last) = NULL;
-        }
-        pthread_mutex_unlock(&log->cache_lock);
-        if (!chunk) {
-            pthread_mutex_unlock(&log->flushing);
-            return;
-        }
-        tail = chunk->tail;
-        bytes = sizeof *chunk + chunk->capacity;
+    if (!is_over(log, max, 0))
+        return;
+    /* Many at once: publisher and flusher meet here. The lock keeps mr_log_drop() away from them. */
+    pthread_mutex_lock(&log->flushing);
+    first = take_cached(log, max, &bytes);
+    for (struct mr_chunk *chunk = first; chunk; chunk = chunk->cache_next) {
+        struct mr_tail *tail = chunk->tail;
+
         pthread_mutex_lock(&tail->lock);
         mr_check(tail->first == chunk);
         mr_tail_drop_first(tail);
-        is_last = !tail->first;
+        emptied += !tail->first;
         pthread_mutex_unlock(&tail->lock);
-        pthread_mutex_unlock(&log->flushing);
-        mr_chunk_release(chunk);
-        atomic_fetch_sub(&log->cached_bytes, bytes);
-        if (is_last)
-            atomic_fetch_sub(&log->active_count, 1);
+    }
+    atomic_fetch_sub(&log->cached_bytes, bytes);
+    atomic_fetch_sub(&log->active_count, emptied);
+    pthread_mutex_unlock(&log->flushing);
+    for (; first; first = next) {
+        next = first->cache_next;
+        mr_chunk_release(first);
     }
 }
 

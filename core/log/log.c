@@ -184,7 +184,7 @@ static void empty_tail(struct mr_log *log, struct mr_tail *tail)
     chunk = tail->first;
     tail->first = tail->last = NULL;
     mr_tail_set_pending(tail, NULL);
-    tail->block_bytes = tail->complete_count = tail->place_count = 0;
+    tail->block_bytes = tail->complete_count = tail->taken_count = tail->place_count = 0;
     pthread_mutex_unlock(&tail->lock);
     if (chunk)
         atomic_fetch_sub(&log->active_count, 1);

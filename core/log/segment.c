@@ -100,18 +100,18 @@ uint32_t mr_segment_padding(const struct mr_segment *segment)
     return (uint32_t)(-segment->bytes % SEGMENT_PAGE_BYTES);
 }
 
-mr_status mr_segment_append(struct mr_segment *segment, size_t distance, bool is_first,
-                            const uint8_t *bytes, size_t size, mr_error *error)
+mr_status mr_segment_cut(const struct mr_segment *segment, mr_error *error)
 {
     struct mr_fs *fs = segment->file->fs;
-    mr_status status = MR_OK;
 
-    if (segment->is_ragged && is_first)
-        status = fs->truncate(segment->file, segment->bytes, error);
-    if (status)
-        return status;
+    return segment->is_ragged ? fs->truncate(segment->file, segment->bytes, error) : MR_OK;
+}
+
+mr_status mr_segment_write(const struct mr_segment *segment, uint64_t offset, mr_bytes bytes,
+                           mr_error *error)
+{
     /* The padding is left as a hole: writing it would touch the page of what is durable (G3). */
-    return fs->write(segment->file, bytes, size, segment->bytes + distance, error);
+    return segment->file->fs->write(segment->file, bytes.data, bytes.size, offset, error);
 }
 
 static bool is_zero(const uint8_t *bytes, size_t size)
@@ -198,7 +198,9 @@ mr_status mr_segment_seal(struct mr_segment *segment, uint32_t padding, uint64_t
     write_trailer(pages + page_count * SEGMENT_PAGE_BYTES, directory_id, segment->id,
                   (uint32_t)page_count, offset);
 
-    status = mr_segment_append(segment, padding, true, pages, size, error);
+    status = mr_segment_cut(segment, error);
+    if (!status)
+        status = mr_segment_write(segment, offset, (mr_bytes){pages, size}, error);
     mr_free(pages);
     if (status)
         return status;

@@ -76,11 +76,13 @@ mr_status mr_segment_seal(struct mr_segment *segment, uint32_t padding, uint64_t
 /* How many zeros go before what is appended next (G3). */
 uint32_t mr_segment_padding(const struct mr_segment *segment);
 
-/* Writes bytes so far behind what is there; what lies between is a hole, or was written by calls
- * before. The first one cuts off what a failed flush has left. The segment's row stays as it is: where
- * it fails the caller enters is_ragged, where all is written the new length. */
-mr_status mr_segment_append(struct mr_segment *segment, size_t distance, bool is_first,
-                            const uint8_t *bytes, size_t size, mr_error *error);
+/* Cuts off what a failed flush has left behind the end. */
+mr_status mr_segment_cut(const struct mr_segment *segment, mr_error *error);
+/* Writes bytes at offset, which is not before the segment's end; what lies between is a hole, or is
+ * written by other calls, also at the same time. Nothing may be left behind the end (mr_segment_cut()). The
+ * row stays as it is: where this fails the caller enters is_ragged, else the new length. */
+mr_status mr_segment_write(const struct mr_segment *segment, uint64_t offset, mr_bytes bytes,
+                           mr_error *error);
 
 /* Reads the block header at *offset, or skips zeros to the one behind them. *found is false at end or
  * where neither is there. */

@@ -57,6 +57,8 @@ struct mr_tail {
     _Atomic uint64_t pending_lsn; /* pending's, UINT64_MAX if none: may be read without the lock */
     uint32_t block_bytes;    /* appended to the block in progress; 0: the next run begins one */
     uint32_t complete_count; /* blocks before the one in progress that are not flushed */
+    uint32_t taken_count;    /* of those, the oldest, which are being flushed */
+    struct mr_chunk *taken;  /* the last chunk of theirs */
     struct mr_run_base end;  /* behind the newest run */
     struct mr_log_figures figures;
     uint64_t tip_number;     /* of the newest record published; 0 if none */

@@ -137,7 +137,7 @@ void mr_log_start_threads(struct mr_log *log)
                  {"mr-keep", run_keep},
                  {"mr-bell", run_bell}};
 
-    log->spool.writer = mr_workers_new("mr-write", 1);
+    log->spool.writers = mr_workers_new("mr-write", SPOOL_WRITERS);
     for (uint32_t i = 0; i < log->lane_count; i++)
         log->threads[log->thread_count++] =
             mr_thread_start("mr-commit", run_commit, &log->lanes[i]);
@@ -158,6 +158,6 @@ void mr_log_stop_threads(struct mr_log *log)
     for (uint32_t i = 0; i < log->thread_count; i++)
         pthread_join(log->threads[i], NULL);
     log->thread_count = 0;
-    mr_workers_free(log->spool.writer);
-    log->spool.writer = NULL;
+    mr_workers_free(log->spool.writers);
+    log->spool.writers = NULL;
 }
