@@ -67,7 +67,6 @@ static const struct {
            "Transactions, or commits of offsets."),
     METRIC(retry_count, "retries_total", "counter", "What failed and was tried again."),
     METRIC(dead_count, "dead_letters_total", "counter", "Records that went to the dead letters."),
-    METRIC(behind_ms, "behind_ms", "gauge", "The largest lag of a lane."),
 #undef METRIC
 };
 #define METRIC_COUNT (sizeof metrics / sizeof *metrics)
@@ -87,13 +86,18 @@ void mr_bridge_metrics(const struct mr_bridge_shown *shown, size_t count, struct
                   *(const unsigned long long *)(const void *)((const char *)&figures[i] +
                                                               metrics[m].offset));
     }
-    print(text, "# HELP millrace_bridge_lane_behind_ms The lag of a shard or partition.\n"
-                "# TYPE millrace_bridge_lane_behind_ms gauge\n");
+    print(text, "# HELP millrace_bridge_behind_seconds The largest lag of a lane.\n"
+                "# TYPE millrace_bridge_behind_seconds gauge\n");
+    for (size_t i = 0; i < count; i++)
+        print(text, "millrace_bridge_behind_seconds{bridge=\"%s\"} %.3f\n", shown[i].config->name,
+              (double)figures[i].behind_ms / 1000);
+    print(text, "# HELP millrace_bridge_lane_behind_seconds The lag of a shard or partition.\n"
+                "# TYPE millrace_bridge_lane_behind_seconds gauge\n");
     for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < figures[i].lane_count; j++)
-            print(text, "millrace_bridge_lane_behind_ms{bridge=\"%s\",lane=\"%u\"} %lld\n",
+            print(text, "millrace_bridge_lane_behind_seconds{bridge=\"%s\",lane=\"%u\"} %.3f\n",
                   shown[i].config->name, figures[i].lanes[j].id,
-                  (long long)figures[i].lanes[j].behind_ms);
+                  (double)figures[i].lanes[j].behind_ms / 1000);
     print(text, "# HELP millrace_bridge_lane_behind_records The same in messages, of partitions.\n"
                 "# TYPE millrace_bridge_lane_behind_records gauge\n");
     for (size_t i = 0; i < count; i++) {
