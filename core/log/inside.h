@@ -29,7 +29,7 @@
 #define EFFORT_HOLD_NS 250000000ull
 #define EFFORT_HOLD_NS_MAX (32 * EFFORT_HOLD_NS)
 #define FLUSH_BLOCKS_MAX 256u /* of one stream at a time: others wait no longer than that */
-#define EFFORT_BLOCKS 16u      /* of them, before the effort is chosen again */
+#define EFFORT_BLOCKS 16u     /* of them, before the effort is chosen again */
 
 /* Why something makes no progress for now (a full disk); status OK: it does. */
 struct mr_hitch {
