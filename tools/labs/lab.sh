@@ -9,7 +9,7 @@ trap 'exit 130' INT TERM
 labs=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 name=$(basename "$0" .sh)
 name=${name#*-}
-export MILLRACE_DATA=$work/data
+export MILLRACE_DATA=data # shown in places: short however long TMPDIR is
 unset AWS_ENDPOINT_URL AWS_ENDPOINT_URL_KINESIS
 cd "$work"
 ln -s "$labs"/data/*.ndjson . # flights, earthquakes
