@@ -24,6 +24,7 @@ while read -r line; do
         dies) exit 3 ;;
         hangs) read -r line ;;
         nonsense) printf 'this is no JSON\n{"action":"dance"}\n\n{"action":"status","responseFor":"initialize"}\n' ;;
+        talks) printf 'talk %s\n' {1..30} ;;
         silent) exec > /dev/null ;;
         late) printf 'some talk\n\n[1,2]\n' ;;
         esac

@@ -77,7 +77,7 @@ check "the directory is whole" ends 0 millrace check
 
 # ---- programs that fail
 
-for trouble in dies nonsense silent hangs late; do
+for trouble in dies nonsense silent hangs late talks; do
     patience=()
     [ $trouble != hangs ] || patience=(--timeout 2s)
     check "$trouble" consumes 2000 "$work/$trouble" s -a "$trouble" "${patience[@]}" "$processor" "$work/$trouble" $trouble
@@ -90,6 +90,10 @@ for trouble in dies nonsense silent hangs late; do
         ;;
     hangs) check "said" says 'it did not answer in time' ;;
     late) check "talk is no fault" says '0 restarts of the program' ;;
+    talks)
+        check "the first ten lines are shown" [ "$(grep -c 'no message: talk' "$work/err")" = 10 ]
+        check "that there are more is said" says 'more such lines, not shown until it answers'
+        ;;
     esac
 done
 check "a program that is not there" ends 2 millrace consume s -a x ./no-such-program

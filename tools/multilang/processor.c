@@ -9,7 +9,8 @@
 
 #define MESSAGE_DATA_BYTES ((size_t)16 << 20) /* of records in one message, but for a larger one */
 #define END_MS 2000                           /* for a child that has nothing more to do */
-#define SHOWN_BYTES 200                       /* of a line that is no message */
+#define SHOWN_LINES 10                        /* that are no messages, before it answers */
+#define SHOWN_BYTES 200                       /* of each */
 
 struct processor {
     struct mr_multilang *multilang;
@@ -69,13 +70,20 @@ static mr_status checkpoint(struct processor *processor, enum mr_action_told tol
     return send_line(processor, until_ns, error);
 }
 
-static void log_line(const struct processor *processor, mr_bytes line)
+/* A program that talks without end must not fill a disk with it. */
+static void log_line(const struct processor *processor, mr_bytes line, unsigned *shown_count)
 {
     char text[SHOWN_BYTES + 1];
     size_t size = line.size < SHOWN_BYTES ? line.size : SHOWN_BYTES;
 
-    if (line.size == 0 || *(const char *)line.data == '\r')
+    if (line.size == 0 || *(const char *)line.data == '\r' || *shown_count > SHOWN_LINES)
         return;
+    if ((*shown_count)++ == SHOWN_LINES) {
+        mr_say("%s: no message: more such lines, not shown until it answers (a program's own talk "
+               "belongs to its standard error)",
+               processor->shard);
+        return;
+    }
     for (size_t i = 0; i < size; i++) {
         uint8_t byte = ((const uint8_t *)line.data)[i];
 
@@ -89,6 +97,8 @@ static void log_line(const struct processor *processor, mr_bytes line)
 static mr_status await(struct processor *processor, enum mr_action_told told, uint64_t until_ns,
                        mr_error *error)
 {
+    unsigned shown_count = 0;
+
     for (;;) {
         struct mr_said said;
         mr_bytes line;
@@ -98,7 +108,7 @@ static mr_status await(struct processor *processor, enum mr_action_told told, ui
             return status;
         mr_message_read(line, &said);
         if (said.kind == MR_SAID_NOTHING)
-            log_line(processor, line);
+            log_line(processor, line, &shown_count);
         if (said.kind == MR_SAID_CHECKPOINT)
             status = checkpoint(processor, told, &said, until_ns, error);
         if (status)
