@@ -48,6 +48,11 @@ check "a property that does not fit" ends 1 millrace bridge s $nowhere/t -X secu
 check "is named" says security.protocol
 check "and its value is not" eval '! says hush'
 
+if grep -q __tsan_init "$MILLRACE"; then
+    echo "# TSan does not know thrd_create(), by which librdkafka starts its threads: no bridge runs"
+    exit
+fi
+
 # Two bridges in one process, which wait for their brokers.
 printf '[out]\nsource = s\ntarget = %s/t\n[in]\nsource = %s/u\ntarget = s\n' $nowhere $nowhere > "$work/bridges"
 "$MILLRACE" bridge --config "$work/bridges" --metrics 0 --status > "$work/out" 2> "$work/err" &
@@ -73,6 +78,14 @@ wait $bridge
 check "they end when they are told to" [ $? = 0 ]
 
 # On a terminal the table is drawn over.
-script -qec "stty rows 24 cols 80; TERM=xterm timeout --foreground -s INT 2 '$MILLRACE' bridge s $nowhere/t --status" /dev/null > "$work/out" < /dev/null 2> "$work/err"
+script -qec "stty rows 24 cols 80; TERM=xterm '$MILLRACE' bridge s $nowhere/t --status &
+    until [ -e '$work/seen' ]; do sleep 0.05; done; kill \$!; wait" /dev/null > "$work/out" < /dev/null 2> "$work/err" &
+terminal=$!
+until grep -q 'BRIDGE .*BEHIND' "$work/out" && grep -qF $'\e[H' "$work/out"; do
+    kill -0 $terminal || break
+    sleep 0.05
+done
+touch "$work/seen"
+wait $terminal
 check "a terminal sees it, too" grep -q 'BRIDGE .*BEHIND' "$work/out"
 check "in one place" grep -qF "$(printf '\033[H')" "$work/out"
