@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define ANSWER_MS 10000
+#define LOOK_MS 3000 /* for brokers that may be away: who is told to stop waits no longer */
 #define PAUSE_MS 500
 #define TRIES_COUNT 60 /* for a new topic to be seen */
 
@@ -137,7 +138,7 @@ static rd_kafka_resp_err_t count_once(struct mr_bridge *bridge, const char *name
 {
     rd_kafka_topic_t *topic = rd_kafka_topic_new(bridge->look, name, NULL);
     const struct rd_kafka_metadata *metadata;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(bridge->look, 0, topic, &metadata, ANSWER_MS);
+    rd_kafka_resp_err_t code = rd_kafka_metadata(bridge->look, 0, topic, &metadata, LOOK_MS);
 
     *count = 0;
     if (!code) {
