@@ -11,7 +11,10 @@ server='' said=$(mktemp) data=$(mktemp -d)
 trap '[ -z "$server" ] || kill "$server"; rm -rf "$said" "$data"' EXIT
 
 [ -d "$folder/node_modules/dynalite" ] ||
-    npm install --silent --no-fund --no-audit --prefix "$folder" dynalite || exit
+    timeout 300 npm install --silent --no-fund --no-audit --prefix "$folder" dynalite || {
+    echo "not ok - npm could not install dynalite within 5 minutes: is its registry there?"
+    exit 1
+}
 
 # shellcheck disable=SC2016 # JavaScript
 env -C "$folder" node -e '
