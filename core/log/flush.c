@@ -131,14 +131,6 @@ static struct mr_chunk *chunk_after(const struct block_job *job, uint32_t i,
     return i + 1 < job->chunk_count ? chunk->next : NULL;
 }
 
-static void reserve(uint8_t **bytes, size_t *capacity, size_t needed)
-{
-    if (*capacity >= needed)
-        return;
-    *capacity = needed + needed / 4;
-    *bytes = mr_resize(*bytes, *capacity);
-}
-
 static void copy_runs(const struct block_job *job, uint8_t *out)
 {
     const struct mr_chunk *chunk = job->first;
@@ -154,7 +146,7 @@ static mr_bytes runs_of(struct mr_log *log, const struct block_job *job)
 {
     if (job->chunk_count == 1)
         return (mr_bytes){job->first->bytes, job->first->used};
-    reserve(&log->flush_raw, &log->flush_raw_capacity, job->place.block.raw_bytes);
+    mr_scratch(&log->flush_raw, &log->flush_raw_capacity, job->place.block.raw_bytes);
     copy_runs(job, log->flush_raw);
     return (mr_bytes){log->flush_raw, job->place.block.raw_bytes};
 }
